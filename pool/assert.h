@@ -12,7 +12,7 @@ __attribute__((noreturn)) void assert_failed(const char *expression, const char 
 #ifdef FCGIPOOL_COVERAGE
 #    define ASSERT(x) ((void)(x))
 #else
-#    define ASSERT(x) ((x) ? (void)0 : assert_failed(#x, __FILE__, __LINE__))
+#    define ASSERT(x) ((x) ? (void)0 : assert_failed(#    x, __FILE__, __LINE__))
 #endif
 
 #endif

@@ -9,26 +9,26 @@
 #define EFFECT_LATER false
 
 const struct setting settings_table[SETTING_IDS] = {
-#define NUMBER(field, path_, type_, default_, low_, high_, reload_, effect_, help_)                           \
-    [SETTING_ID_##field] = {                                                                                  \
-        .path = path_,                                                                                        \
-        .type = SETTING_##type_,                                                                              \
-        .reload = RELOAD_##reload_,                                                                           \
-        .in_effect = EFFECT_##effect_,                                                                        \
-        .number_default = default_,                                                                           \
-        .low = low_,                                                                                          \
-        .high = high_,                                                                                        \
-        .offset = offsetof(struct settings, field),                                                           \
-        .help = help_,                                                                                        \
+#define NUMBER(field, path_, type_, default_, low_, high_, reload_, effect_, help_)                          \
+    [SETTING_ID_##field] = {                                                                                 \
+        .path = path_,                                                                                       \
+        .type = SETTING_##type_,                                                                             \
+        .reload = RELOAD_##reload_,                                                                          \
+        .in_effect = EFFECT_##effect_,                                                                       \
+        .number_default = default_,                                                                          \
+        .low = low_,                                                                                         \
+        .high = high_,                                                                                       \
+        .offset = offsetof(struct settings, field),                                                          \
+        .help = help_,                                                                                       \
     },
-#define TEXT(id, path_, type_, default_, reload_, effect_, help_)                                             \
-    [SETTING_ID_##id] = {                                                                                     \
-        .path = path_,                                                                                        \
-        .type = SETTING_##type_,                                                                              \
-        .reload = RELOAD_##reload_,                                                                           \
-        .in_effect = EFFECT_##effect_,                                                                        \
-        .text_default = default_,                                                                             \
-        .help = help_,                                                                                        \
+#define TEXT(id, path_, type_, default_, reload_, effect_, help_)                                            \
+    [SETTING_ID_##id] = {                                                                                    \
+        .path = path_,                                                                                       \
+        .type = SETTING_##type_,                                                                             \
+        .reload = RELOAD_##reload_,                                                                          \
+        .in_effect = EFFECT_##effect_,                                                                       \
+        .text_default = default_,                                                                            \
+        .help = help_,                                                                                       \
     },
 #include "pool/settings.def"
 #undef NUMBER
@@ -38,6 +38,14 @@ const struct setting settings_table[SETTING_IDS] = {
 bool setting_is_number(const struct setting *setting)
 {
     return setting->type <= SETTING_MODE;
+}
+
+int settings_find(const char *path)
+{
+    for (int id = 0; id < SETTING_IDS; id++)
+        if (strcmp(settings_table[id].path, path) == 0)
+            return id;
+    return -1;
 }
 
 void settings_init(struct settings *settings)

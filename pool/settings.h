@@ -42,8 +42,9 @@ struct setting {
     enum setting_type type;
     enum setting_reload reload;
     bool in_effect;
-    const char *text_default; /* not scalar: the default, or NULL; SETTING_WORD: all words, the default first */
-    int64_t number_default;   /* scalar: default and closed range, in the stored unit */
+    const char
+        *text_default;      /* not scalar: the default, or NULL; SETTING_WORD: all words, the default first */
+    int64_t number_default; /* scalar: default and closed range, in the stored unit */
     int64_t low, high;
     size_t offset; /* scalar: place of its int64_t in struct settings */
     const char *help;
@@ -62,6 +63,9 @@ extern const struct setting settings_table[SETTING_IDS];
 
 /* True when the setting is one of the int64_t of struct settings. */
 bool setting_is_number(const struct setting *setting);
+
+/* The number of the setting with this dotted path, or -1. */
+int settings_find(const char *path);
 
 /* Every scalar at its default. */
 void settings_init(struct settings *settings);

@@ -1,0 +1,39 @@
+/* Pause between failed starts; see backoff.h. */
+#include "pool/backoff.h"
+
+#include "pool/settings.h"
+
+static int64_t pause_after(int64_t failures, const struct settings *settings)
+{
+    int64_t pause_ms = settings->backoff_initial_ms;
+    for (int64_t i = 1; i < failures && pause_ms < settings->backoff_max_ms; i++)
+        pause_ms *= 2;
+    return pause_ms < settings->backoff_max_ms ? pause_ms : settings->backoff_max_ms;
+}
+
+static void wait_until(struct backoff *backoff, int64_t until_ms)
+{
+    if (backoff->until_ms < until_ms)
+        backoff->until_ms = until_ms;
+}
+
+void backoff_init(struct backoff *backoff)
+{
+    *backoff = (struct backoff){.failures = 0, .until_ms = INT64_MIN};
+}
+
+void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t now_ms)
+{
+    backoff->failures++;
+    wait_until(backoff, now_ms + pause_after(backoff->failures, settings));
+}
+
+void backoff_hold(struct backoff *backoff, const struct settings *settings, int64_t now_ms)
+{
+    wait_until(backoff, now_ms + pause_after(1, settings));
+}
+
+void backoff_reset(struct backoff *backoff)
+{
+    backoff->failures = 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * One backoff a pool: after a failed start, the next one waits; the pause doubles from initial to max with
+ * each failure in a row. While there are failures, starts are probes: one at a time.
+ */
+#ifndef FCGIPOOL_POOL_BACKOFF_H
+#define FCGIPOOL_POOL_BACKOFF_H
+
+#include <stdint.h>
+
+struct settings;
+
+struct backoff {
+    int64_t failures; /* in a row */
+    int64_t until_ms; /* no start before this time */
+};
+
+/* No failure yet: starts are free at any time. */
+void backoff_init(struct backoff *backoff);
+
+/* A start failed at `now_ms`. */
+void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t now_ms);
+
+/* A worker left at `now_ms` so early that its replacement has to wait, though nothing failed. */
+void backoff_hold(struct backoff *backoff, const struct settings *settings, int64_t now_ms);
+
+/* A worker has proved itself: the row of failures has ended. */
+void backoff_reset(struct backoff *backoff);
+
+#endif

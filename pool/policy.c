@@ -1,0 +1,408 @@
+/* The policy core; see policy.h. Each step: the event, then what has become due, then the number of workers.
+ */
+#include "pool/policy.h"
+
+#include "pool/assert.h"
+
+static const char *const pool_state_names[POOL_STATES] = {
+#define POOL_STATE(id, name) [POOL_##id] = name,
+#include "pool/pool_state.def"
+#undef POOL_STATE
+};
+
+const char *pool_state_name(enum pool_state state)
+{
+    return pool_state_names[state];
+}
+
+uint32_t policy_slots_for(int64_t workers)
+{
+    return (uint32_t)(workers + (workers + 9) / 10);
+}
+
+void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
+                 uint32_t slot_count)
+{
+    *policy = (struct policy){
+        .settings = settings,
+        .generation = 1,
+        .spawn_reason = REASON_START,
+        .stop_deadline_ms = NEVER_MS,
+    };
+    backoff_init(&policy->backoff);
+    policy_grow(policy, slots, slot_count);
+}
+
+void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count)
+{
+    ASSERT(slot_count >= policy->slot_count);
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        slots[i] = policy->slots[i];
+    for (uint32_t i = policy->slot_count; i < slot_count; i++)
+        slot_init(&slots[i]);
+    policy->slots = slots;
+    policy->slot_count = slot_count;
+}
+
+uint32_t policy_count(const struct policy *policy, enum slot_state state)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        count += policy->slots[i].state == state;
+    return count;
+}
+
+int64_t policy_capacity(const struct policy *policy)
+{
+    return (int64_t)policy_count(policy, SLOT_STARTING) + policy_count(policy, SLOT_SERVING);
+}
+
+bool policy_is_open(const struct policy *policy)
+{
+    return policy->draining || policy->state < POOL_STOPPING;
+}
+
+void policy_scale_range(const struct policy *policy, int64_t *ret_low, int64_t *ret_high)
+{
+    *ret_low = 1;
+    *ret_high = settings_static(policy->settings) ? POLICY_WORKERS_MAX : policy->settings->workers_max;
+}
+
+/* ---- acting on one worker ---- */
+
+static void act(struct actions *actions, enum action_type type, const struct policy *policy,
+                const struct slot *slot, enum reason reason)
+{
+    ASSERT(actions->count < actions->capacity);
+    actions->items[actions->count++] = (struct action){
+        .type = type,
+        .reason = reason,
+        .slot = slot ? (uint32_t)(slot - policy->slots) : 0,
+        .incarnation = slot ? slot->incarnation : 0,
+    };
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+static void spawn(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
+{
+    int64_t start_timeout_ms = policy->settings->start_timeout_ms;
+    slot_move(slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
+    slot->incarnation = ++policy->incarnations;
+    slot->generation = policy->generation;
+    slot->spawned_ms = now_ms;
+    policy->stats.spawned++;
+    act(actions, ACTION_SPAWN, policy, slot, policy->spawn_reason);
+}
+
+/* The one way out for a worker that we no longer want: scale-down and stop alike. */
+static void retire(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                   struct actions *actions)
+{
+    int64_t deadline_ms = earlier(now_ms + policy->settings->graceful_timeout_ms, policy->stop_deadline_ms);
+    slot_move(slot, SLOT_STEP_RETIRE, deadline_ms);
+    slot->reason = reason;
+    act(actions, ACTION_RETIRE, policy, slot, reason);
+}
+
+static void abort_worker(struct policy *policy, struct slot *slot, enum reason reason, int64_t deadline_ms,
+                         struct actions *actions)
+{
+    slot_move(slot, SLOT_STEP_ABORT, deadline_ms);
+    slot->reason = reason;
+    policy->stats.aborted++;
+    act(actions, ACTION_ABORT, policy, slot, reason);
+}
+
+static void kill_worker(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                        struct actions *actions)
+{
+    slot_move(slot, SLOT_STEP_KILL, now_ms + POLICY_REAP_MS);
+    policy->stats.killed++;
+    act(actions, ACTION_KILL, policy, slot, reason);
+}
+
+/* ---- events ---- */
+
+/* The slot that the event is about, or NULL when it comes from a former incarnation. */
+static struct slot *event_slot(const struct policy *policy, const struct event *event)
+{
+    ASSERT(event->slot < policy->slot_count);
+    struct slot *slot = &policy->slots[event->slot];
+    return slot->incarnation == event->incarnation ? slot : NULL;
+}
+
+static void on_ready(struct slot *slot, int64_t now_ms)
+{
+    if (slot->state != SLOT_STARTING)
+        return;
+    slot_move(slot, SLOT_STEP_READY, now_ms + POLICY_PROBATION_MS);
+}
+
+static void on_start_failed(struct policy *policy, int64_t now_ms)
+{
+    policy->stats.start_failed++;
+    backoff_failure(&policy->backoff, policy->settings, now_ms);
+}
+
+static void on_exited(struct policy *policy, struct slot *slot, bool clean, int64_t now_ms)
+{
+    if (slot->state == SLOT_STARTING) {
+        on_start_failed(policy, now_ms);
+    } else if (slot->state == SLOT_SERVING) {
+        bool young = slot->deadline_ms != NEVER_MS;
+        *(clean ? &policy->stats.left : &policy->stats.crashed) += 1;
+        if (young && clean)
+            backoff_hold(&policy->backoff, policy->settings, now_ms);
+        else if (young)
+            backoff_failure(&policy->backoff, policy->settings, now_ms);
+    } else {
+        policy->stats.retired++;
+    }
+    if (slot_is_capacity(slot))
+        policy->spawn_reason = REASON_REPLACE;
+    slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
+}
+
+static void on_scale(struct policy *policy, int64_t wanted)
+{
+    int64_t low, high;
+    if (policy->state == POOL_STOPPING)
+        return;
+    policy_scale_range(policy, &low, &high);
+    wanted = wanted < low ? low : wanted > high ? high : wanted;
+    if (wanted > policy->wanted)
+        policy->spawn_reason = REASON_SCALE_UP;
+    policy->wanted = wanted;
+}
+
+static void on_stop_quick(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    int64_t deadline_ms = now_ms + earlier(policy->settings->abort_timeout_ms, POLICY_QUICK_MS);
+    policy->draining = false;
+    policy->stop_deadline_ms = earlier(policy->stop_deadline_ms, deadline_ms);
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        struct slot *slot = &policy->slots[i];
+        if (slot_is_capacity(slot) || slot->state == SLOT_RETIRING)
+            abort_worker(policy, slot, REASON_STOP, deadline_ms, actions);
+        else if (slot->state == SLOT_ABORTING)
+            slot->deadline_ms = earlier(slot->deadline_ms, deadline_ms);
+    }
+}
+
+static void retire_all(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    policy->draining = false;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        if (slot_is_capacity(&policy->slots[i]))
+            retire(policy, &policy->slots[i], REASON_STOP, now_ms, actions);
+}
+
+static void on_stop(struct policy *policy, bool quick, int64_t now_ms, struct actions *actions)
+{
+    bool again = policy->state == POOL_STOPPING;
+    if (!again) {
+        policy->state = POOL_STOPPING;
+        policy->draining = true;
+        policy->stop_deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
+        for (uint32_t i = 0; i < policy->slot_count; i++)
+            if (policy->slots[i].state == SLOT_RETIRING)
+                policy->slots[i].deadline_ms =
+                    earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
+        act(actions, ACTION_STATE, policy, NULL, REASON_STOP);
+        act(actions, ACTION_REFUSE, policy, NULL, REASON_STOP);
+    }
+    if (quick || again)
+        on_stop_quick(policy, now_ms, actions);
+}
+
+static void on_event(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot;
+    switch (event->type) {
+    case EVENT_START:
+        policy->wanted = policy->settings->workers_min ? policy->settings->workers_min : 1;
+        break;
+    case EVENT_READY:
+        if ((slot = event_slot(policy, event)))
+            on_ready(slot, event->now_ms);
+        break;
+    case EVENT_EXITED:
+        if ((slot = event_slot(policy, event)))
+            on_exited(policy, slot, event->number, event->now_ms);
+        break;
+    case EVENT_SPAWN_FAILED:
+        if ((slot = event_slot(policy, event))) {
+            on_start_failed(policy, event->now_ms);
+            slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
+        }
+        break;
+    case EVENT_SCALE_TO:
+        on_scale(policy, event->number);
+        break;
+    case EVENT_SCALE_BY:
+        ASSERT(event->number >= -POLICY_WORKERS_MAX && event->number <= POLICY_WORKERS_MAX);
+        on_scale(policy, policy->wanted + event->number);
+        break;
+    case EVENT_STOP:
+    case EVENT_STOP_QUICK:
+        on_stop(policy, event->type == EVENT_STOP_QUICK, event->now_ms, actions);
+        break;
+    case EVENT_QUEUE_EMPTY:
+        if (policy->draining)
+            retire_all(policy, event->now_ms, actions);
+        break;
+    case EVENT_TIME:
+    case EVENT_TYPES:
+        break;
+    }
+}
+
+/* ---- time ---- */
+
+static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
+{
+    switch (slot->state) {
+    case SLOT_STARTING:
+        on_start_failed(policy, now_ms);
+        abort_worker(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
+                     actions);
+        break;
+    case SLOT_SERVING: /* probation is over */
+        slot->deadline_ms = NEVER_MS;
+        backoff_reset(&policy->backoff);
+        break;
+    case SLOT_RETIRING:
+        policy->stats.cut++;
+        slot->reason = REASON_GRACEFUL_TIMEOUT;
+        kill_worker(policy, slot, REASON_GRACEFUL_TIMEOUT, now_ms, actions);
+        break;
+    case SLOT_ABORTING:
+        kill_worker(policy, slot, REASON_ABORT_TIMEOUT, now_ms, actions);
+        break;
+    case SLOT_KILLING: /* the kernel does not let go of it */
+        slot->deadline_ms = NEVER_MS;
+        break;
+    case SLOT_EMPTY:
+    case SLOT_STATES:
+        break;
+    }
+}
+
+static void expire_all(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    if (policy->draining && policy->stop_deadline_ms <= now_ms)
+        retire_all(policy, now_ms, actions);
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        if (policy->slots[i].deadline_ms <= now_ms)
+            expire(policy, &policy->slots[i], now_ms, actions);
+}
+
+/* ---- the number of workers ---- */
+
+/* True when `a` is to be retired rather than `b`: one that does not serve yet, then the oldest generation,
+ * then the oldest worker. */
+static bool is_less_wanted(const struct slot *a, const struct slot *b)
+{
+    if (a->state != b->state)
+        return a->state == SLOT_STARTING;
+    if (a->generation != b->generation)
+        return a->generation < b->generation;
+    return a->incarnation < b->incarnation;
+}
+
+static void shrink(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    struct slot *least = NULL;
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        struct slot *slot = &policy->slots[i];
+        if (slot_is_capacity(slot) && (!least || is_less_wanted(slot, least)))
+            least = slot;
+    }
+    retire(policy, least, REASON_SCALE_DOWN, now_ms, actions);
+}
+
+/* How many starts are allowed now. */
+static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
+{
+    int64_t limit = policy->backoff.failures ? 1 : policy->settings->max_starting;
+    if (policy->backoff.until_ms > now_ms)
+        return 0;
+    return limit - policy_count(policy, SLOT_STARTING);
+}
+
+static void grow(struct policy *policy, int64_t missing, int64_t now_ms, struct actions *actions)
+{
+    int64_t allowed = starts_allowed(policy, now_ms);
+    if (missing > allowed)
+        missing = allowed;
+    for (uint32_t i = 0; i < policy->slot_count && missing > 0; i++) {
+        if (policy->slots[i].state == SLOT_EMPTY) {
+            spawn(policy, &policy->slots[i], now_ms, actions);
+            missing--;
+        }
+    }
+}
+
+static void balance(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    int64_t surplus = policy_capacity(policy) - policy->wanted;
+    if (!policy_is_open(policy))
+        return;
+    grow(policy, -surplus, now_ms, actions);
+    for (; surplus > 0; surplus--)
+        shrink(policy, now_ms, actions);
+}
+
+/* ---- the pool's state ---- */
+
+/* True when no worker is left, but for those that even SIGKILL does not end. */
+static bool is_deserted(const struct policy *policy)
+{
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        const struct slot *slot = &policy->slots[i];
+        if (slot->state != SLOT_EMPTY && !(slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS))
+            return false;
+    }
+    return true;
+}
+
+static enum pool_state state_now(const struct policy *policy)
+{
+    if (policy->state >= POOL_STOPPING)
+        return !policy->draining && is_deserted(policy) ? POOL_STOPPED : policy->state;
+    if (policy->backoff.failures >= policy->settings->failures)
+        return POOL_FAILING;
+    if (policy->state != POOL_RUNNING && !policy_count(policy, SLOT_SERVING))
+        return POOL_STARTING;
+    return POOL_RUNNING;
+}
+
+void policy_step(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    ASSERT(actions->capacity >= 2 * policy->slot_count + 8);
+    actions->count = 0;
+    on_event(policy, event, actions);
+    expire_all(policy, event->now_ms, actions);
+    balance(policy, event->now_ms, actions);
+    enum pool_state state = state_now(policy);
+    if (state != policy->state) {
+        policy->state = state;
+        act(actions, ACTION_STATE, policy, NULL, REASON_NONE);
+    }
+}
+
+int64_t policy_deadline(const struct policy *policy)
+{
+    int64_t deadline_ms = policy->draining ? policy->stop_deadline_ms : NEVER_MS;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        deadline_ms = earlier(deadline_ms, policy->slots[i].deadline_ms);
+    /* Missing workers wait for the backoff, unless they wait for an event anyway: a probe or a free slot. */
+    if (policy_is_open(policy) && policy_capacity(policy) < policy->wanted &&
+        policy_count(policy, SLOT_EMPTY) && starts_allowed(policy, policy->backoff.until_ms) > 0)
+        deadline_ms = earlier(deadline_ms, policy->backoff.until_ms);
+    return deadline_ms;
+}

@@ -1,0 +1,86 @@
+/*
+ * The policy of a pool: state + event + time -> actions. Pure: no clock, no system call, no allocation, no
+ * globals. The daemon's shell executes the actions and reports what comes of them as events; unit tests and
+ * the simulator run the same code in virtual time.
+ */
+#ifndef FCGIPOOL_POOL_POLICY_H
+#define FCGIPOOL_POOL_POLICY_H
+
+#include "pool/action.h"
+#include "pool/backoff.h"
+#include "pool/event.h"
+#include "pool/settings.h"
+#include "pool/slot.h"
+#include "pool/stats.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The largest pool. */
+#define POLICY_WORKERS_MAX 4096
+/* A worker that exits unasked within this time after it became ready counts against the backoff. */
+#define POLICY_PROBATION_MS 1000
+/* So long after SIGKILL a stopping pool waits for a process to be reaped, then it leaves it behind. */
+#define POLICY_REAP_MS 1000
+/* A quick stop waits at most this long between SIGABRT and SIGKILL. */
+#define POLICY_QUICK_MS 1000
+
+enum pool_state {
+#define POOL_STATE(id, name) POOL_##id,
+#include "pool/pool_state.def"
+#undef POOL_STATE
+    POOL_STATES
+};
+
+/* The members are for reading; policy_init and policy_step alone write them. */
+struct policy {
+    const struct settings *settings; /* borrowed */
+    struct slot *slots;              /* the caller's storage */
+    uint32_t slot_count;
+    enum pool_state state;
+    int64_t wanted; /* workers: the number of a static pool, the floor of a dynamic one */
+    uint64_t incarnations;
+    uint64_t generation;
+    enum reason spawn_reason; /* why capacity is missing */
+    struct backoff backoff;
+    bool draining;            /* stopping gracefully, connections still wait in the queue */
+    int64_t stop_deadline_ms; /* end of a graceful stop; NEVER_MS before */
+    struct stats stats;
+};
+
+/* "starting", "running", ...: the names of status. */
+const char *pool_state_name(enum pool_state state);
+
+/* Slots that a pool of `workers` needs: those that serve and the surge of those that leave beside them. */
+uint32_t policy_slots_for(int64_t workers);
+
+/* A pool without workers; POLICY's START event begins its life. `slots` is uninitialized storage of at least
+ * policy_slots_for(workers wanted); it and `settings` stay the caller's. */
+void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
+                 uint32_t slot_count);
+
+/* Moves the slots into larger storage (uninitialized; the old one may be freed afterwards). */
+void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count);
+
+/* One step. `actions` is overwritten. An event about a former incarnation is dropped. */
+void policy_step(struct policy *policy, const struct event *event, struct actions *actions);
+
+/* When to send TIME if nothing else happens; NEVER_MS: an idle pool sleeps for good. */
+int64_t policy_deadline(const struct policy *policy);
+
+/* How many slots are in `state`. */
+uint32_t policy_count(const struct policy *policy, enum slot_state state);
+
+/* Workers that serve or are about to. */
+int64_t policy_capacity(const struct policy *policy);
+
+/* True while capacity is kept up: always but in a stop, and in a graceful one until the queue is empty. */
+bool policy_is_open(const struct policy *policy);
+
+/* The numbers of workers that SCALE events can reach; they are cut to this range. */
+void policy_scale_range(const struct policy *policy, int64_t *ret_low, int64_t *ret_high);
+
+/* NULL, or the invariant that does not hold after a step at `now_ms`. */
+const char *policy_check(const struct policy *policy, int64_t now_ms);
+
+#endif

@@ -1,0 +1,37 @@
+/* The invariants of the policy core; see policy.h. */
+#include "pool/policy.h"
+
+static const char *check_slot(const struct policy *policy, const struct slot *slot, int64_t now_ms)
+{
+    const struct settings *settings = policy->settings;
+    bool stopping = policy->state >= POOL_STOPPING && !policy->draining;
+    if ((slot->state == SLOT_EMPTY) != (slot->incarnation == 0))
+        return "a worker in a slot has an incarnation, an empty slot has none";
+    if (slot->incarnation > policy->incarnations)
+        return "incarnations come from the pool's serial";
+    if (slot->deadline_ms < now_ms)
+        return "what is due was done";
+    if (slot_is_capacity(slot) && stopping)
+        return "a stopping pool keeps no worker";
+    if (slot->state == SLOT_RETIRING && slot->deadline_ms > now_ms + settings->graceful_timeout_ms)
+        return "a retirement ends within graceful_timeout";
+    if (slot->state == SLOT_ABORTING && slot->deadline_ms > now_ms + settings->abort_timeout_ms)
+        return "SIGKILL follows SIGABRT within abort_timeout";
+    return NULL;
+}
+
+const char *policy_check(const struct policy *policy, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        const char *broken = check_slot(policy, &policy->slots[i], now_ms);
+        if (broken)
+            return broken;
+    }
+    if (policy_is_open(policy) && policy_capacity(policy) > policy->wanted)
+        return "no more workers than are wanted";
+    if (policy->backoff.until_ms > now_ms + policy->settings->backoff_max_ms)
+        return "no pause is longer than backoff.max";
+    if (policy->state >= POOL_STOPPING && policy->stop_deadline_ms == NEVER_MS)
+        return "every stop has an end";
+    return NULL;
+}

@@ -1,0 +1,590 @@
+/* The policy core, as a script: what happens, what has to be done, who is there. */
+#include "pool/policy.h"
+
+#include "pool/assert.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SLOTS 12
+
+void assert_failed(const char *expression, const char *file, int line)
+{
+    print_error("%s:%d: %s\n", file, line, expression);
+    abort();
+}
+
+/* ---- a pool under test ---- */
+
+static struct settings settings;
+static struct policy policy;
+static struct slot slots[SLOTS];
+static struct action action_items[2 * SLOTS + 8];
+static struct actions actions;
+static int64_t now_ms;
+
+/* Events about a slot speak of the worker that is in it now. */
+static void happens(enum event_type type, uint32_t slot, int64_t number)
+{
+    struct event event = {
+        .type = type,
+        .now_ms = now_ms,
+        .slot = slot,
+        .incarnation = policy.slots[slot].incarnation,
+        .number = number,
+    };
+    policy_step(&policy, &event, &actions);
+    assert_null(policy_check(&policy, now_ms));
+}
+
+static void passes(int64_t ms)
+{
+    now_ms += ms;
+    happens(EVENT_TIME, 0, 0);
+}
+
+/* The actions of the last step, as "spawn 0, spawn 1"; pool states as "=running". */
+static void assert_actions(const char *expected)
+{
+    static const char *const names[] = {
+#define ACTION(id, name) name,
+#include "pool/action.def"
+#undef ACTION
+    };
+    char text[1024] = "";
+    for (uint32_t i = 0; i < actions.count; i++) {
+        const struct action *action = &actions.items[i];
+        size_t length = strlen(text);
+        const char *separator = i ? ", " : "";
+        if (action->type == ACTION_STATE)
+            snprintf(text + length, sizeof text - length, "%s=%s", separator, pool_state_name(policy.state));
+        else if (action->type == ACTION_REFUSE)
+            snprintf(text + length, sizeof text - length, "%srefuse", separator);
+        else
+            snprintf(text + length, sizeof text - length, "%s%s %u", separator, names[action->type], action->slot);
+    }
+    assert_string_equal(text, expected);
+}
+
+static void assert_states(int starting, int serving, int leaving)
+{
+    int empty = (int)policy_count(&policy, SLOT_EMPTY);
+    assert_int_equal(policy_count(&policy, SLOT_STARTING), starting);
+    assert_int_equal(policy_count(&policy, SLOT_SERVING), serving);
+    assert_int_equal(SLOTS - empty - starting - serving, leaving);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    settings_init(&settings);
+    settings.workers_min = settings.workers_max = 3;
+    actions = (struct actions){.items = action_items, .capacity = 2 * SLOTS + 8};
+    now_ms = 1000000;
+    policy_init(&policy, &settings, slots, SLOTS);
+    return 0;
+}
+
+/* Three workers that serve and have proved themselves. */
+static void run(void)
+{
+    happens(EVENT_START, 0, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        happens(EVENT_READY, i, 0);
+    passes(POLICY_PROBATION_MS);
+    assert_states(0, 3, 0);
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+}
+
+/* ---- starting ---- */
+
+static void a_pool_starts_what_is_wanted(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    assert_actions("spawn 0, spawn 1, spawn 2");
+    assert_int_equal(actions.items[0].reason, REASON_START);
+    assert_int_equal(policy.state, POOL_STARTING);
+    assert_int_equal(policy_deadline(&policy), now_ms + 30000);
+}
+
+static void it_runs_when_the_first_worker_accepts(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_READY, 1, 0);
+    assert_actions("=running");
+    happens(EVENT_READY, 0, 0);
+    assert_actions("");
+}
+
+static void not_more_than_max_starting_start_at_a_time(void **state)
+{
+    (void)state;
+    settings.max_starting = 2;
+    happens(EVENT_START, 0, 0);
+    assert_actions("spawn 0, spawn 1");
+    happens(EVENT_READY, 0, 0);
+    assert_actions("spawn 2, =running");
+}
+
+static void an_idle_pool_sleeps_for_good(void **state)
+{
+    (void)state;
+    run();
+}
+
+static void min_0_keeps_one_worker(void **state)
+{
+    (void)state;
+    settings.workers_min = 0;
+    happens(EVENT_START, 0, 0);
+    assert_actions("spawn 0");
+}
+
+static void start_timeout_aborts_then_kills(void **state)
+{
+    (void)state;
+    settings.workers_min = settings.workers_max = 1;
+    happens(EVENT_START, 0, 0);
+    passes(29999);
+    assert_actions("");
+    passes(1);
+    assert_actions("abort 0");
+    assert_int_equal(actions.items[0].reason, REASON_START_TIMEOUT);
+    passes(100); /* the backoff's pause: the next try does not wait for the last one's end */
+    assert_actions("spawn 1");
+    passes(1900);
+    assert_actions("kill 0");
+    happens(EVENT_EXITED, 0, 0);
+    assert_int_equal(policy.stats.start_failed, 1);
+    assert_int_equal(policy.stats.aborted, 1);
+    assert_int_equal(policy.stats.killed, 1);
+}
+
+static void start_timeout_0_waits_for_ever(void **state)
+{
+    (void)state;
+    settings.start_timeout_ms = 0;
+    happens(EVENT_START, 0, 0);
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+}
+
+/* ---- failures ---- */
+
+static void a_crash_is_replaced_at_once(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_EXITED, 1, 0);
+    assert_actions("spawn 1");
+    assert_int_equal(actions.items[0].reason, REASON_REPLACE);
+    assert_int_equal(policy.stats.crashed, 1);
+    assert_int_equal(policy.backoff.failures, 0);
+}
+
+static void exit_0_is_no_crash(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_EXITED, 1, 1);
+    assert_actions("spawn 1");
+    assert_int_equal(policy.stats.left, 1);
+    assert_int_equal(policy.stats.crashed, 0);
+}
+
+static void a_worker_that_leaves_young_is_replaced_after_a_pause(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_EXITED, 1, 1);
+    happens(EVENT_READY, 1, 0);
+    now_ms += 10;
+    happens(EVENT_EXITED, 1, 1);
+    assert_actions("");
+    assert_int_equal(policy.backoff.failures, 0);
+    assert_int_equal(policy_deadline(&policy), now_ms + settings.backoff_initial_ms);
+    passes(settings.backoff_initial_ms);
+    assert_actions("spawn 1");
+}
+
+static void a_worker_that_crashes_young_counts_as_a_failure(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_READY, 1, 0);
+    happens(EVENT_EXITED, 1, 0);
+    assert_actions("");
+    assert_int_equal(policy.backoff.failures, 1);
+}
+
+static void after_a_failure_starts_are_probes(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        happens(EVENT_EXITED, i, 1);
+    assert_int_equal(policy.backoff.failures, 3);
+    assert_int_equal(policy_deadline(&policy), now_ms + 400);
+    passes(400);
+    assert_actions("spawn 0");
+    assert_int_equal(policy_deadline(&policy), now_ms + 30000); /* the probe's; nothing else to wait for */
+    happens(EVENT_READY, 0, 0);
+    assert_actions("spawn 1, =running");
+    happens(EVENT_READY, 1, 0);
+    assert_actions("spawn 2");
+    passes(POLICY_PROBATION_MS);
+    assert_int_equal(policy.backoff.failures, 0);
+}
+
+static void failing_is_said_and_taken_back(void **state)
+{
+    (void)state;
+    settings.workers_min = settings.workers_max = 1;
+    happens(EVENT_START, 0, 0);
+    for (int i = 1; i < 5; i++) {
+        happens(EVENT_EXITED, 0, 0);
+        passes(policy_deadline(&policy) - now_ms);
+        assert_actions("spawn 0");
+    }
+    happens(EVENT_SPAWN_FAILED, 0, 0);
+    assert_actions("=failing");
+    passes(policy_deadline(&policy) - now_ms);
+    happens(EVENT_READY, 0, 0);
+    assert_int_equal(policy.state, POOL_FAILING);
+    passes(POLICY_PROBATION_MS);
+    assert_actions("=running");
+}
+
+static void a_failing_pool_that_lost_its_probe_after_the_row_ended_starts_again(void **state)
+{
+    (void)state;
+    settings.failures = 1;
+    settings.workers_min = settings.workers_max = 2;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_READY, 0, 0);
+    happens(EVENT_SPAWN_FAILED, 1, 0);
+    assert_int_equal(policy.state, POOL_FAILING);
+    now_ms += POLICY_PROBATION_MS;
+    happens(EVENT_EXITED, 0, 0);
+    assert_int_equal(policy.state, POOL_FAILING);
+}
+
+/* ---- scaling by hand ---- */
+
+static void scale_up_starts_and_scale_down_retires(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_BY, 0, 1);
+    assert_actions("spawn 3");
+    assert_int_equal(actions.items[0].reason, REASON_SCALE_UP);
+    happens(EVENT_READY, 3, 0);
+    happens(EVENT_SCALE_TO, 0, 2);
+    assert_actions("retire 0, retire 1");
+    assert_int_equal(actions.items[0].reason, REASON_SCALE_DOWN);
+    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 1, 0);
+    assert_actions("");
+    assert_int_equal(policy.stats.retired, 2);
+    assert_int_equal(policy.stats.crashed, 0);
+    assert_states(0, 2, 0);
+}
+
+static void who_does_not_serve_yet_is_retired_first(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_TO, 0, 4);
+    happens(EVENT_SCALE_TO, 0, 3);
+    assert_actions("retire 3");
+    happens(EVENT_READY, 3, 0); /* too late */
+    assert_states(0, 3, 1);
+}
+
+static void an_older_generation_is_retired_first(void **state)
+{
+    (void)state;
+    run();
+    policy.slots[0].generation = 2;
+    policy.slots[1].generation = 2;
+    happens(EVENT_SCALE_TO, 0, 2);
+    assert_actions("retire 2");
+}
+
+static void a_static_pool_scales_from_1_to_the_capacity(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_BY, 0, -10);
+    assert_int_equal(policy.wanted, 1);
+    happens(EVENT_SCALE_BY, 0, 4096);
+    assert_int_equal(policy.wanted, 4096);
+}
+
+static void a_dynamic_pool_scales_its_floor_up_to_max(void **state)
+{
+    (void)state;
+    settings.workers_max = 5;
+    run();
+    happens(EVENT_SCALE_TO, 0, 9);
+    assert_int_equal(policy.wanted, 5);
+}
+
+static void dying_workers_are_no_capacity_but_take_their_slots(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_TO, 0, SLOTS);
+    assert_states(9, 3, 0);
+    happens(EVENT_SCALE_TO, 0, 1);
+    happens(EVENT_SCALE_TO, 0, SLOTS);
+    assert_actions(""); /* no slot is free */
+    assert_states(0, 1, 11);
+    happens(EVENT_EXITED, 5, 0);
+    assert_actions("spawn 5");
+}
+
+static void a_retirement_is_cut_at_graceful_timeout(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_TO, 0, 2);
+    passes(29999);
+    assert_actions("");
+    passes(1);
+    assert_actions("kill 0");
+    assert_int_equal(policy.slots[0].reason, REASON_GRACEFUL_TIMEOUT);
+    assert_int_equal(policy.stats.cut, 1);
+    passes(POLICY_REAP_MS); /* the kernel does not let go of it: nothing more to do */
+    assert_actions("");
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+    happens(EVENT_EXITED, 0, 0);
+    assert_states(0, 2, 0);
+}
+
+static void more_slots_keep_the_workers(void **state)
+{
+    (void)state;
+    static struct slot more[SLOTS + 1];
+    static struct action more_items[2 * (SLOTS + 1) + 8];
+    run();
+    actions = (struct actions){.items = more_items, .capacity = 2 * (SLOTS + 1) + 8};
+    policy_grow(&policy, more, SLOTS + 1);
+    assert_int_equal(policy_count(&policy, SLOT_SERVING), 3);
+    assert_int_equal(policy_count(&policy, SLOT_EMPTY), SLOTS + 1 - 3);
+    assert_int_equal(policy_slots_for(10), 11);
+    assert_int_equal(policy_slots_for(1), 2);
+}
+
+static void an_event_of_a_former_incarnation_is_dropped(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_EXITED, 1, 0);
+    static const enum event_type types[] = {EVENT_READY, EVENT_EXITED, EVENT_SPAWN_FAILED};
+    for (int i = 0; i < 3; i++) {
+        struct event late = {.type = types[i], .now_ms = now_ms, .slot = 1, .incarnation = 2};
+        policy_step(&policy, &late, &actions);
+        assert_actions("");
+        assert_states(1, 2, 0);
+    }
+}
+
+/* ---- stopping ---- */
+
+static void a_graceful_stop_serves_the_queue_then_retires(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_STOP, 0, 0);
+    assert_actions("=stopping, refuse");
+    assert_int_equal(policy_deadline(&policy), now_ms + 30000);
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    assert_actions("retire 0, retire 1, retire 2");
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    assert_actions("");
+    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 1, 1);
+    assert_actions("");
+    happens(EVENT_EXITED, 2, 0);
+    assert_actions("=stopped");
+    assert_int_equal(policy.stats.crashed, 0);
+}
+
+static void a_crash_in_a_stop_is_replaced_while_the_queue_waits(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_STOP, 0, 0);
+    happens(EVENT_EXITED, 0, 0);
+    assert_actions("spawn 0");
+    happens(EVENT_SCALE_TO, 0, 5);
+    assert_actions("");
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    assert_actions("retire 0, retire 1, retire 2");
+}
+
+static void a_stop_ends_at_graceful_timeout(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_TO, 0, 2); /* one is retiring already */
+    passes(10);
+    happens(EVENT_STOP, 0, 0);
+    passes(29990);
+    assert_actions("kill 0");
+    passes(10);
+    assert_actions("retire 1, retire 2, kill 1, kill 2");
+    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 1, 0);
+    passes(POLICY_REAP_MS); /* the last one hangs in the kernel */
+    assert_actions("=stopped");
+}
+
+static void a_retirement_never_outlasts_the_stop(void **state)
+{
+    (void)state;
+    settings.graceful_timeout_ms = 5000;
+    run();
+    happens(EVENT_SCALE_TO, 0, 2);
+    settings.graceful_timeout_ms = 1000; /* as a reload does */
+    happens(EVENT_STOP, 0, 0);
+    assert_int_equal(policy.slots[0].deadline_ms, now_ms + 1000);
+}
+
+static void a_quick_stop_aborts_and_kills(void **state)
+{
+    (void)state;
+    settings.abort_timeout_ms = 500;
+    run();
+    happens(EVENT_SCALE_TO, 0, 2);
+    happens(EVENT_STOP_QUICK, 0, 0);
+    assert_actions("=stopping, refuse, abort 0, abort 1, abort 2");
+    passes(500);
+    assert_actions("kill 0, kill 1, kill 2");
+    for (uint32_t i = 0; i < 3; i++)
+        happens(EVENT_EXITED, i, 0);
+    assert_actions("=stopped");
+}
+
+static void a_quick_stop_waits_a_second_at_most(void **state)
+{
+    (void)state;
+    settings.workers_min = settings.workers_max = 1;
+    happens(EVENT_START, 0, 0);
+    passes(30000);
+    assert_actions("abort 0"); /* start_timeout: killed 2 s later */
+    happens(EVENT_STOP_QUICK, 0, 0);
+    passes(POLICY_QUICK_MS);
+    assert_actions("kill 0");
+}
+
+static void a_second_stop_is_a_quick_one(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_STOP, 0, 0);
+    happens(EVENT_STOP, 0, 0);
+    assert_actions("abort 0, abort 1, abort 2");
+}
+
+static void a_pool_without_workers_stops_at_once(void **state)
+{
+    (void)state;
+    settings.workers_min = settings.workers_max = 1;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_STOP, 0, 0);
+    assert_int_equal(policy_deadline(&policy), now_ms + 100); /* the queue may still need a worker */
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    assert_actions("=stopped");
+    passes(100);
+    assert_actions("");
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+}
+
+/* ---- the check itself ---- */
+
+static void broken_invariants_are_found(void **state)
+{
+    (void)state;
+    run();
+    const struct policy good = policy;
+    struct slot saved = slots[0];
+
+    slots[0].incarnation = 0;
+    assert_non_null(policy_check(&policy, now_ms));
+    slots[0] = saved;
+    slots[0].incarnation = 1000;
+    assert_non_null(policy_check(&policy, now_ms));
+    slots[0] = saved;
+    slots[0].deadline_ms = now_ms - 1;
+    assert_non_null(policy_check(&policy, now_ms));
+    slots[0] = saved;
+    slots[0].state = SLOT_RETIRING;
+    assert_non_null(policy_check(&policy, now_ms));
+    slots[0].state = SLOT_ABORTING;
+    assert_non_null(policy_check(&policy, now_ms));
+    slots[0] = saved;
+    policy.wanted = 2;
+    assert_non_null(policy_check(&policy, now_ms));
+    policy = good;
+    policy.backoff.until_ms = now_ms + 30001;
+    assert_non_null(policy_check(&policy, now_ms));
+    policy = good;
+    policy.state = POOL_STOPPING;
+    assert_non_null(policy_check(&policy, now_ms));
+    slots[0].state = slots[1].state = slots[2].state = SLOT_KILLING;
+    assert_non_null(policy_check(&policy, now_ms));
+    policy.stop_deadline_ms = now_ms;
+    assert_null(policy_check(&policy, now_ms));
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup(function, setup)
+    const struct CMUnitTest tests[] = {
+        TEST(a_pool_starts_what_is_wanted),
+        TEST(it_runs_when_the_first_worker_accepts),
+        TEST(not_more_than_max_starting_start_at_a_time),
+        TEST(an_idle_pool_sleeps_for_good),
+        TEST(min_0_keeps_one_worker),
+        TEST(start_timeout_aborts_then_kills),
+        TEST(start_timeout_0_waits_for_ever),
+        TEST(a_crash_is_replaced_at_once),
+        TEST(exit_0_is_no_crash),
+        TEST(a_worker_that_leaves_young_is_replaced_after_a_pause),
+        TEST(a_worker_that_crashes_young_counts_as_a_failure),
+        TEST(after_a_failure_starts_are_probes),
+        TEST(failing_is_said_and_taken_back),
+        TEST(a_failing_pool_that_lost_its_probe_after_the_row_ended_starts_again),
+        TEST(scale_up_starts_and_scale_down_retires),
+        TEST(who_does_not_serve_yet_is_retired_first),
+        TEST(an_older_generation_is_retired_first),
+        TEST(a_static_pool_scales_from_1_to_the_capacity),
+        TEST(a_dynamic_pool_scales_its_floor_up_to_max),
+        TEST(dying_workers_are_no_capacity_but_take_their_slots),
+        TEST(a_retirement_is_cut_at_graceful_timeout),
+        TEST(more_slots_keep_the_workers),
+        TEST(an_event_of_a_former_incarnation_is_dropped),
+        TEST(a_graceful_stop_serves_the_queue_then_retires),
+        TEST(a_crash_in_a_stop_is_replaced_while_the_queue_waits),
+        TEST(a_stop_ends_at_graceful_timeout),
+        TEST(a_retirement_never_outlasts_the_stop),
+        TEST(a_quick_stop_aborts_and_kills),
+        TEST(a_quick_stop_waits_a_second_at_most),
+        TEST(a_second_stop_is_a_quick_one),
+        TEST(a_pool_without_workers_stops_at_once),
+        TEST(broken_invariants_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
