@@ -135,51 +135,106 @@ static struct slot *event_slot(const struct policy *policy, const struct event *
     return slot->incarnation == event->incarnation ? slot : NULL;
 }
 
-static void on_ready(struct slot *slot, int64_t now_ms)
+static void on_start(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    if (slot->state != SLOT_STARTING)
-        return;
-    slot_move(slot, SLOT_STEP_READY, now_ms + POLICY_PROBATION_MS);
+    (void)event, (void)actions;
+    policy->wanted = policy->settings->workers_min ? policy->settings->workers_min : 1;
 }
 
-static void on_start_failed(struct policy *policy, int64_t now_ms)
+static void on_time(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)policy, (void)event, (void)actions; /* what is due is looked for after every event */
+}
+
+static void on_ready(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot = event_slot(policy, event);
+    (void)actions;
+    if (slot && slot->state == SLOT_STARTING)
+        slot_move(slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
+}
+
+static void start_failed(struct policy *policy, int64_t now_ms)
 {
     policy->stats.start_failed++;
     backoff_failure(&policy->backoff, policy->settings, now_ms);
 }
 
-static void on_exited(struct policy *policy, struct slot *slot, bool clean, int64_t now_ms)
+static void left_unasked(struct policy *policy, const struct slot *slot, bool clean, int64_t now_ms)
 {
-    if (slot->state == SLOT_STARTING) {
-        on_start_failed(policy, now_ms);
-    } else if (slot->state == SLOT_SERVING) {
-        bool young = slot->deadline_ms != NEVER_MS;
-        *(clean ? &policy->stats.left : &policy->stats.crashed) += 1;
-        if (young && clean)
-            backoff_hold(&policy->backoff, policy->settings, now_ms);
-        else if (young)
-            backoff_failure(&policy->backoff, policy->settings, now_ms);
-    } else {
+    bool young = slot->deadline_ms != NEVER_MS;
+    *(clean ? &policy->stats.left : &policy->stats.crashed) += 1;
+    if (young && clean)
+        backoff_hold(&policy->backoff, policy->settings, now_ms);
+    else if (young)
+        backoff_failure(&policy->backoff, policy->settings, now_ms);
+}
+
+static void on_exited(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot = event_slot(policy, event);
+    (void)actions;
+    if (!slot)
+        return;
+    if (slot->state == SLOT_STARTING)
+        start_failed(policy, event->now_ms);
+    else if (slot->state == SLOT_SERVING)
+        left_unasked(policy, slot, event->number, event->now_ms);
+    else
         policy->stats.retired++;
-    }
     if (slot_is_capacity(slot))
         policy->spawn_reason = REASON_REPLACE;
     slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
-static void on_scale(struct policy *policy, int64_t wanted)
+static void on_spawn_failed(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot = event_slot(policy, event);
+    (void)actions;
+    if (!slot)
+        return;
+    start_failed(policy, event->now_ms);
+    slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
+}
+
+static void want(struct policy *policy, int64_t workers)
 {
     int64_t low, high;
     if (policy->state == POOL_STOPPING)
         return;
     policy_scale_range(policy, &low, &high);
-    wanted = wanted < low ? low : wanted > high ? high : wanted;
-    if (wanted > policy->wanted)
+    workers = workers < low ? low : workers > high ? high : workers;
+    if (workers > policy->wanted)
         policy->spawn_reason = REASON_SCALE_UP;
-    policy->wanted = wanted;
+    policy->wanted = workers;
 }
 
-static void on_stop_quick(struct policy *policy, int64_t now_ms, struct actions *actions)
+static void on_scale_to(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)actions;
+    want(policy, event->number);
+}
+
+static void on_scale_by(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)actions;
+    ASSERT(event->number >= -POLICY_WORKERS_MAX && event->number <= POLICY_WORKERS_MAX);
+    want(policy, policy->wanted + event->number);
+}
+
+static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    policy->state = POOL_STOPPING;
+    policy->draining = true;
+    policy->stop_deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        if (policy->slots[i].state == SLOT_RETIRING)
+            policy->slots[i].deadline_ms = earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
+    act(actions, ACTION_STATE, policy, NULL, REASON_STOP);
+    act(actions, ACTION_REFUSE, policy, NULL, REASON_STOP);
+}
+
+static void abort_all(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
     int64_t deadline_ms = now_ms + earlier(policy->settings->abort_timeout_ms, POLICY_QUICK_MS);
     policy->draining = false;
@@ -201,94 +256,59 @@ static void retire_all(struct policy *policy, int64_t now_ms, struct actions *ac
             retire(policy, &policy->slots[i], REASON_STOP, now_ms, actions);
 }
 
-static void on_stop(struct policy *policy, bool quick, int64_t now_ms, struct actions *actions)
+static void on_stop_quick(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    bool again = policy->state == POOL_STOPPING;
-    if (!again) {
-        policy->state = POOL_STOPPING;
-        policy->draining = true;
-        policy->stop_deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
-        for (uint32_t i = 0; i < policy->slot_count; i++)
-            if (policy->slots[i].state == SLOT_RETIRING)
-                policy->slots[i].deadline_ms =
-                    earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
-        act(actions, ACTION_STATE, policy, NULL, REASON_STOP);
-        act(actions, ACTION_REFUSE, policy, NULL, REASON_STOP);
-    }
-    if (quick || again)
-        on_stop_quick(policy, now_ms, actions);
+    if (policy->state < POOL_STOPPING)
+        begin_stop(policy, event->now_ms, actions);
+    abort_all(policy, event->now_ms, actions);
 }
 
-static void on_event(struct policy *policy, const struct event *event, struct actions *actions)
+static void on_stop(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    struct slot *slot;
-    switch (event->type) {
-    case EVENT_START:
-        policy->wanted = policy->settings->workers_min ? policy->settings->workers_min : 1;
-        break;
-    case EVENT_READY:
-        if ((slot = event_slot(policy, event)))
-            on_ready(slot, event->now_ms);
-        break;
-    case EVENT_EXITED:
-        if ((slot = event_slot(policy, event)))
-            on_exited(policy, slot, event->number, event->now_ms);
-        break;
-    case EVENT_SPAWN_FAILED:
-        if ((slot = event_slot(policy, event))) {
-            on_start_failed(policy, event->now_ms);
-            slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
-        }
-        break;
-    case EVENT_SCALE_TO:
-        on_scale(policy, event->number);
-        break;
-    case EVENT_SCALE_BY:
-        ASSERT(event->number >= -POLICY_WORKERS_MAX && event->number <= POLICY_WORKERS_MAX);
-        on_scale(policy, policy->wanted + event->number);
-        break;
-    case EVENT_STOP:
-    case EVENT_STOP_QUICK:
-        on_stop(policy, event->type == EVENT_STOP_QUICK, event->now_ms, actions);
-        break;
-    case EVENT_QUEUE_EMPTY:
-        if (policy->draining)
-            retire_all(policy, event->now_ms, actions);
-        break;
-    case EVENT_TIME:
-    case EVENT_TYPES:
-        break;
-    }
+    if (policy->state < POOL_STOPPING)
+        begin_stop(policy, event->now_ms, actions);
+    else
+        abort_all(policy, event->now_ms, actions);
 }
+
+static void on_queue_empty(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    if (policy->draining)
+        retire_all(policy, event->now_ms, actions);
+}
+
+static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *, struct actions *) = {
+    [EVENT_START] = on_start,
+    [EVENT_TIME] = on_time,
+    [EVENT_READY] = on_ready,
+    [EVENT_EXITED] = on_exited,
+    [EVENT_SPAWN_FAILED] = on_spawn_failed,
+    [EVENT_SCALE_TO] = on_scale_to,
+    [EVENT_SCALE_BY] = on_scale_by,
+    [EVENT_STOP] = on_stop,
+    [EVENT_STOP_QUICK] = on_stop_quick,
+    [EVENT_QUEUE_EMPTY] = on_queue_empty,
+};
 
 /* ---- time ---- */
 
 static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
 {
-    switch (slot->state) {
-    case SLOT_STARTING:
-        on_start_failed(policy, now_ms);
+    if (slot->state == SLOT_STARTING) {
+        start_failed(policy, now_ms);
         abort_worker(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
                      actions);
-        break;
-    case SLOT_SERVING: /* probation is over */
+    } else if (slot->state == SLOT_SERVING) { /* probation is over */
         slot->deadline_ms = NEVER_MS;
         backoff_reset(&policy->backoff);
-        break;
-    case SLOT_RETIRING:
+    } else if (slot->state == SLOT_RETIRING) {
         policy->stats.cut++;
         slot->reason = REASON_GRACEFUL_TIMEOUT;
         kill_worker(policy, slot, REASON_GRACEFUL_TIMEOUT, now_ms, actions);
-        break;
-    case SLOT_ABORTING:
+    } else if (slot->state == SLOT_ABORTING) {
         kill_worker(policy, slot, REASON_ABORT_TIMEOUT, now_ms, actions);
-        break;
-    case SLOT_KILLING: /* the kernel does not let go of it */
+    } else { /* killed, but the kernel does not let go of it */
         slot->deadline_ms = NEVER_MS;
-        break;
-    case SLOT_EMPTY:
-    case SLOT_STATES:
-        break;
     }
 }
 
@@ -385,7 +405,7 @@ void policy_step(struct policy *policy, const struct event *event, struct action
 {
     ASSERT(actions->capacity >= 2 * policy->slot_count + 8);
     actions->count = 0;
-    on_event(policy, event, actions);
+    on_event[event->type](policy, event, actions);
     expire_all(policy, event->now_ms, actions);
     balance(policy, event->now_ms, actions);
     enum pool_state state = state_now(policy);

@@ -68,7 +68,8 @@ static void assert_actions(const char *expected)
         else if (action->type == ACTION_REFUSE)
             snprintf(text + length, sizeof text - length, "%srefuse", separator);
         else
-            snprintf(text + length, sizeof text - length, "%s%s %u", separator, names[action->type], action->slot);
+            snprintf(text + length, sizeof text - length, "%s%s %u", separator, names[action->type],
+                     action->slot);
     }
     assert_string_equal(text, expected);
 }
@@ -349,6 +350,7 @@ static void dying_workers_are_no_capacity_but_take_their_slots(void **state)
     happens(EVENT_SCALE_TO, 0, SLOTS);
     assert_actions(""); /* no slot is free */
     assert_states(0, 1, 11);
+    assert_int_equal(policy_deadline(&policy), now_ms + 30000); /* of the retirements */
     happens(EVENT_EXITED, 5, 0);
     assert_actions("spawn 5");
 }
@@ -497,6 +499,16 @@ static void a_second_stop_is_a_quick_one(void **state)
     assert_actions("abort 0, abort 1, abort 2");
 }
 
+static void a_quick_stop_hurries_a_graceful_one(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_STOP, 0, 0);
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    happens(EVENT_STOP_QUICK, 0, 0);
+    assert_actions("abort 0, abort 1, abort 2");
+}
+
 static void a_pool_without_workers_stops_at_once(void **state)
 {
     (void)state;
@@ -583,6 +595,7 @@ int main(void)
         TEST(a_quick_stop_aborts_and_kills),
         TEST(a_quick_stop_waits_a_second_at_most),
         TEST(a_second_stop_is_a_quick_one),
+        TEST(a_quick_stop_hurries_a_graceful_one),
         TEST(a_pool_without_workers_stops_at_once),
         TEST(broken_invariants_are_found),
     };
