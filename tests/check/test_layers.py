@@ -1,0 +1,92 @@
+"""scripts/layers finds what protocol/ and pool/ must not include or link."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDERS = ("daemon", "pool", "protocol")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of the rooms, to be spoilt."""
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def layers(tree, *arguments):
+    return subprocess.run(
+        [ROOT / "scripts/layers", *arguments],
+        env={**os.environ, "ROOT": str(tree)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def archive(tree, name, source):
+    """An archive of one object, compiled from source."""
+    (tree / f"{name}.c").write_text(source)
+    subprocess.run(["gcc", "-c", "-O0", f"{name}.c", "-o", f"{name}.o"], cwd=tree, check=True)
+    subprocess.run(["ar", "rcs", f"lib{name}.a", f"{name}.o"], cwd=tree, check=True)
+
+
+def test_the_tree_as_it_is_passes(tree):
+    result = layers(tree)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "file, include",
+    [
+        ("protocol/fcgi.c", '"pool/slot.h"'),
+        ("protocol/fcgi.c", '"daemon/log.h"'),
+        ("protocol/fcgi.c", "<unistd.h>"),
+        ("pool/policy.c", '"protocol/fcgi.h"'),
+        ("pool/policy.c", '"daemon/log.h"'),
+        ("pool/policy.c", "<time.h>"),
+        ("pool/policy.c", "<stdlib.h>"),
+        ("pool/policy.h", "<ev.h>"),
+        ("daemon/act.c", '"tests/tool.h"'),
+    ],
+)
+def test_a_forbidden_include_is_named(tree, file, include):
+    path = tree / file
+    path.write_text(f"#  include {include}\n" + path.read_text())
+    result = layers(tree)
+    assert result.returncode != 0
+    assert file in result.stderr and include in result.stderr
+
+
+@pytest.mark.parametrize(
+    "source, named",
+    [
+        ("#include <stdlib.h>\nvoid *f(void) { return malloc(1); }", "malloc"),
+        ("#include <time.h>\ntime_t f(void) { return time(0); }", "time"),
+        ("int counter; int f(void) { return counter++; }", "counter"),
+        ("int f(void) { static int hidden = 7; return hidden++; }", "hidden"),
+    ],
+)
+@pytest.mark.parametrize("room", ["pool", "protocol"])
+def test_impure_archives_are_named(tree, room, source, named):
+    for name in ("pool", "protocol"):
+        archive(tree, name, source if name == room else "int unused(void) { return 0; }")
+    result = layers(tree, str(tree))
+    assert result.returncode != 0
+    assert f"{room}: " in result.stderr and named in result.stderr
+
+
+def test_pure_archives_pass(tree):
+    source = """
+    #include <string.h>
+    static const char *const words[] = {"a", "b"};
+    const char *f(int i, char *to) { memcpy(to, words[i], 2); return words[i]; }
+    """
+    for name in ("pool", "protocol"):
+        archive(tree, name, source)
+    result = layers(tree, str(tree))
+    assert result.returncode == 0, result.stderr
