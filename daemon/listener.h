@@ -5,18 +5,13 @@
 #ifndef FCGIPOOL_DAEMON_LISTENER_H
 #define FCGIPOOL_DAEMON_LISTENER_H
 
+#include "daemon/address.h"
 #include "daemon/problem.h"
 
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/un.h>
-
-/* A parsed address. */
-struct address {
-    struct sockaddr_storage storage;
-    socklen_t length;
-};
 
 struct listener_options {
     struct address address;
@@ -33,22 +28,20 @@ struct listener {
     uint64_t cookie;        /* of the socket, for sock_diag */
     int lock_fd;            /* unix path: holds PATH.lock while we live; else -1 */
     dev_t path_device;      /* unix path: identity of the file that we made */
-    ino_t path_inode;
+    ino_t path_inode;       /* 0: we made none, or took it away */
 };
 
-#define LISTENER_INIT {.fd = -1, .lock_fd = -1}
+#define LISTENER_INIT                                                                                        \
+    {                                                                                                        \
+        .fd = -1, .lock_fd = -1                                                                              \
+    }
 
-/* "unix:PATH", "unix:@NAME", "HOST:PORT", "[V6]:PORT"; HOST is numeric, "localhost" or "*". Relative unix paths
- * are the caller's matter. Returns 0 or -EINVAL with the reason in `problem`. */
-__attribute__((warn_unused_result)) int address_parse(const char *text, struct address *ret_address,
-                                                      struct problem *problem);
-
-/* The inverse, for logs and status: "unix:/run/app.sock", "127.0.0.1:9000", "[::1]:9000". */
-void address_format(const struct address *address, char *ret_text, size_t size);
-
-/* Binds and listens. A unix path is guarded by a lock file PATH.lock: a stale socket is replaced, a live master's
- * (lock held) refused, as is anything at PATH that is not a socket, and a socket of another program that answers.
- * Returns 0, -EADDRINUSE, or another -errno, with the reason in `problem`; nothing is left behind on failure. */
+/* Binds and listens. A unix path is guarded by a lock file PATH.lock: a stale socket is replaced, a live
+ * master's (lock held) refused, as is anything at PATH that is not a socket, and a socket of another program
+ * that answers. A TCP address that anybody listens on is refused, though the socket carries SO_REUSEPORT
+ * afterwards, for rebinding. "*" is [::] with IPv4, or 0.0.0.0 where the kernel has no IPv6. Returns 0,
+ * -EADDRINUSE, -EEXIST (not a socket) or another -errno, with the reason in `problem`; nothing is left behind
+ * on failure. */
 __attribute__((warn_unused_result)) int listener_open(const struct listener_options *options,
                                                       struct listener *ret_listener, struct problem *problem);
 
@@ -56,11 +49,13 @@ __attribute__((warn_unused_result)) int listener_open(const struct listener_opti
  * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. */
 void listener_refuse(struct listener *listener);
 
-/* Connections that wait to be accepted, and the limit. Returns 0 or -errno. */
+/* Connections that wait to be accepted, and the limit. Returns 0 or -errno (-ENOENT: unix, and the kernel has
+ * no UNIX_DIAG). */
 __attribute__((warn_unused_result)) int listener_queue(const struct listener *listener, uint32_t *ret_queued,
                                                        uint32_t *ret_limit);
 
-/* Closes, and takes away the path (if it is still ours) and the lock. Accepts a listener that was never opened. */
+/* Closes, and takes away the path (if it is still ours) and the lock. Accepts a listener that was never
+ * opened. */
 void listener_close(struct listener *listener);
 
 #endif

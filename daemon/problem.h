@@ -18,25 +18,34 @@ struct problem {
     bool warning;    /* true: the file is usable all the same */
 };
 
+/* A hostile file could have a hundred thousand faults; nobody reads more than these. */
+#define PROBLEMS_MAX 100
+
 struct problems {
-    struct problem *items; /* owned */
+    struct problem *items; /* owned; at most PROBLEMS_MAX */
     size_t count;
-    size_t errors; /* how many are not warnings */
+    size_t errors; /* how many are not warnings, those left out included */
+    bool more;     /* some were left out */
 };
 
-#define PROBLEMS_INIT {0}
+#define PROBLEMS_INIT                                                                                        \
+    {                                                                                                        \
+        0                                                                                                    \
+    }
 
-/* Writes a formatted text; every other member becomes empty. Returns `error`, so that a failing function can
- * end in `return problem_set(...)`. */
-__attribute__((format(printf, 3, 4))) int problem_set(struct problem *problem, int error, const char *format, ...);
+/* Writes a formatted text (control characters become '?'); every other member becomes empty. Returns `error`,
+ * so that a failing function can end in `return problem_set(...)`. */
+__attribute__((format(printf, 3, 4))) int problem_set(struct problem *problem, int error, const char *format,
+                                                      ...);
 
-/* Prints "file:line:column: path: text" with the parts that are known, and a newline. */
+/* Prints "file:line:column: warning: path: text" with the parts that are known, and a newline. */
 void problem_print(const struct problem *problem, FILE *stream);
 
-/* Appends a copy. Out of memory ends the process: nobody could be told. */
+/* Adds a copy, at its place: the problems of one file stay together, in the order of the file, those without
+ * a line last. A full list only counts. Out of memory ends the process: nobody could be told. */
 void problems_add(struct problems *problems, const struct problem *problem);
 
-/* Prints all, in the order of the file. */
+/* Prints all, in order. */
 void problems_print(const struct problems *problems, FILE *stream);
 
 /* Frees what the list owns. Accepts an empty list. */

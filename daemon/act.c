@@ -1,0 +1,123 @@
+/* The policy's actions, executed; see act.h. */
+#include "daemon/act.h"
+
+#include "daemon/master.h"
+#include "daemon/observe.h"
+#include "daemon/spawn.h"
+#include "pool/assert.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
+static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
+{
+    char program[PATH_MAX];
+    struct output *output;
+    int output_fd;
+    pid_t pid;
+    *ret_step = "finding the program";
+    int result = conf_program(master->conf, program, sizeof program);
+    if (result)
+        return result;
+    *ret_step = "pipe";
+    result = output_open(slot, &output, &output_fd);
+    if (result)
+        return result;
+    struct spawn_options options = {
+        .path = program,
+        .argv = conf_argv(master->conf),
+        .envp = conf_environment(master->conf),
+        .chdir = conf_text(master->conf, SETTING_ID_CHDIR),
+        .umask = (mode_t)conf_settings(master->conf)->umask,
+        .stdin_fd = master->listener.fd,
+        .output_fd = output_fd,
+    };
+    result = spawn_process(&options, &pid, ret_step);
+    close(output_fd);
+    if (result) {
+        output_stop(output, master->loop);
+        return result;
+    }
+    worker->pid = pid;
+    worker->output = output;
+    output_start(output, master->loop, pid);
+    return 0;
+}
+
+static void act_spawn(struct master *master, const struct action *action)
+{
+    const char *step;
+    struct worker *worker = &master->workers[action->slot];
+    ASSERT(!worker->pid);
+    int result = start_process(master, worker, action->slot, &step);
+    if (result) {
+        log_limited(&master->limit_starts, LOG_LEVEL_ERROR, "worker %u could not be started: %s: %s",
+                    action->slot, step, strerror(-result));
+        master_event(master, EVENT_SPAWN_FAILED, action->slot, 0);
+        return;
+    }
+    log_info("worker %u pid %ld started: %s", action->slot, (long)worker->pid, reason_text(action->reason));
+    observe_starts(master);
+}
+
+static void act_retire(struct master *master, const struct action *action)
+{
+    struct worker *worker = &master->workers[action->slot];
+    log_info("worker %u pid %ld retires: %s", action->slot, (long)worker->pid, reason_text(action->reason));
+    worker->retirement = (struct retirement){.group = worker->pid};
+    observe_retired(master);
+}
+
+/* A halted worker must run to see the signal, and to die of it. */
+static void signal_worker(struct worker *worker, pid_t target, int signal_number)
+{
+    kill(target, signal_number);
+    retire_cancel(&worker->retirement);
+    worker->retirement = (struct retirement){0};
+}
+
+static void act_abort(struct master *master, const struct action *action)
+{
+    struct worker *worker = &master->workers[action->slot];
+    log_warning("worker %u pid %ld is aborted: %s", action->slot, (long)worker->pid,
+                reason_text(action->reason));
+    signal_worker(worker, worker->pid, SIGABRT);
+}
+
+static void act_kill(struct master *master, const struct action *action)
+{
+    struct worker *worker = &master->workers[action->slot];
+    log_warning("worker %u pid %ld is killed: %s", action->slot, (long)worker->pid,
+                reason_text(action->reason));
+    signal_worker(worker, -worker->pid, SIGKILL);
+}
+
+static void act_refuse(struct master *master, const struct action *action)
+{
+    (void)action;
+    listener_refuse(&master->listener);
+    observe_queue(master);
+}
+
+static void act_state(struct master *master, const struct action *action)
+{
+    enum pool_state state = master->policy.state;
+    (void)action;
+    log_line(state == POOL_FAILING ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "pool %s is %s", master->name,
+             pool_state_name(state));
+    if (state == POOL_STOPPED)
+        ev_break(master->loop, EVBREAK_ALL);
+}
+
+void act(struct master *master, const struct action *action)
+{
+    static void (*const functions[ACTION_TYPES])(struct master *, const struct action *) = {
+        [ACTION_SPAWN] = act_spawn, [ACTION_RETIRE] = act_retire, [ACTION_ABORT] = act_abort,
+        [ACTION_KILL] = act_kill,   [ACTION_REFUSE] = act_refuse, [ACTION_STATE] = act_state,
+    };
+    functions[action->type](master, action);
+}

@@ -1,0 +1,110 @@
+/* The master's half of the commands; see commands.h. */
+#include "daemon/commands.h"
+
+#include "daemon/master.h"
+#include "daemon/options.h"
+#include "daemon/status.h"
+
+#include <string.h>
+
+typedef void command_function(struct master *master, struct control_client *client, const json_t *args);
+
+static void command_status(struct master *master, struct control_client *client, const json_t *args)
+{
+    (void)args;
+    control_result(client, status_json(master));
+}
+
+/* ---- scale: done when the workers that are wanted serve and no surplus is left ---- */
+
+static uint32_t workers_leaving(const struct policy *policy)
+{
+    uint32_t live = policy->slot_count - policy_count(policy, SLOT_EMPTY);
+    return live - (uint32_t)policy_capacity(policy);
+}
+
+static void wait_scale(struct master *master, struct control_client *client)
+{
+    const struct policy *policy = &master->policy;
+    int64_t serving = policy_count(policy, SLOT_SERVING);
+    uint32_t leaving = workers_leaving(policy);
+    if (policy->state >= POOL_STOPPING)
+        control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
+    else if (policy->state == POOL_FAILING)
+        control_error(client, EXIT_FAILED, "workers fail to start; see the log");
+    else if (serving == policy->wanted && !leaving)
+        control_result(client, json_pack("{s:I}", "workers", (json_int_t)serving));
+    else
+        control_progress(client, json_pack("{s:I,s:I,s:I}", "serving", (json_int_t)serving, "wanted",
+                                           (json_int_t)policy->wanted, "leaving", (json_int_t)leaving));
+}
+
+static void command_scale(struct master *master, struct control_client *client, const json_t *args)
+{
+    const json_t *number_json = json_object_get(args, "number");
+    const json_t *relative_json = json_object_get(args, "relative");
+    int64_t low, high;
+    policy_scale_range(&master->policy, &low, &high);
+    if (!json_is_integer(number_json) || !json_is_boolean(relative_json)) {
+        control_error(client, EXIT_USAGE, "scale takes {\"number\":N,\"relative\":true|false}");
+        return;
+    }
+    int64_t number = json_integer_value(number_json);
+    bool relative = json_is_true(relative_json);
+    int64_t reach = relative ? POLICY_WORKERS_MAX : high;
+    if (number > reach || number < (relative ? -reach : low)) {
+        control_error(client, EXIT_USAGE, "this pool can have %lld to %lld workers", (long long)low,
+                      (long long)high);
+        return;
+    }
+    if (master->policy.state >= POOL_STOPPING) {
+        control_error(client, EXIT_NOT_NOW, "the pool is stopping");
+        return;
+    }
+    control_wait_for(client, wait_scale);
+    master_scale(master, number, relative, "scale");
+}
+
+/* ---- stop: answered by master_run at the very end ---- */
+
+static void wait_stop(struct master *master, struct control_client *client)
+{
+    const struct policy *policy = &master->policy;
+    if (policy->state == POOL_STOPPED)
+        control_result(client, json_object());
+    else
+        control_progress(client,
+                         json_pack("{s:I}", "workers",
+                                   (json_int_t)(policy->slot_count - policy_count(policy, SLOT_EMPTY))));
+}
+
+static void command_stop(struct master *master, struct control_client *client, const json_t *args)
+{
+    bool quick = json_is_true(json_object_get(args, "quick"));
+    control_wait_for(client, wait_stop);
+    log_info("stop%s: asked for by command", quick ? " --quick" : "");
+    master_event(master, quick ? EVENT_STOP_QUICK : EVENT_STOP, 0, 0);
+}
+
+/* ---- dispatch ---- */
+
+static const struct {
+    const char *name;
+    command_function *run;
+} commands[] = {
+    {"status", command_status},
+    {"scale", command_scale},
+    {"stop", command_stop},
+};
+
+void commands_run(struct master *master, struct control_client *client, const char *command,
+                  const json_t *args)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(command, commands[i].name) == 0) {
+            commands[i].run(master, client, args);
+            return;
+        }
+    }
+    control_error(client, EXIT_USAGE, "unknown command \"%s\"", command);
+}

@@ -1,0 +1,325 @@
+/* The control socket's server; see control.h. */
+#include "daemon/control.h"
+
+#include "daemon/commands.h"
+#include "daemon/log.h"
+#include "daemon/master.h"
+#include "daemon/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A client that lets more than this pile up unread is dropped. */
+#define OUTPUT_MAX (4 << 20)
+
+struct control_client {
+    struct control_client *next;
+    struct control *control;
+    ev_io reader, writer;
+    ev_timer idle;
+    char *input; /* the line so far; owned */
+    size_t input_length;
+    char *output; /* not yet taken by the kernel; owned */
+    size_t output_length;
+    control_wait *wait; /* NULL: no command under way */
+    char *progress;     /* the last one sent; owned */
+    bool broken;        /* about to be dropped */
+};
+
+/* ---- clients ---- */
+
+static void client_free(struct control_client *client)
+{
+    struct control *control = client->control;
+    struct ev_loop *loop = control->master->loop;
+    struct control_client **link = &control->clients;
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    control->client_count--;
+    ev_io_stop(loop, &client->reader);
+    ev_io_stop(loop, &client->writer);
+    ev_timer_stop(loop, &client->idle);
+    close(client->reader.fd);
+    free(client->input);
+    free(client->output);
+    free(client->progress);
+    free(client);
+}
+
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct control_client *client = timer->data;
+    (void)loop, (void)events;
+    client_free(client);
+}
+
+/* Drops the client, but not before the loop's next turn: callers up the stack may still hold it. */
+static void drop(struct control_client *client)
+{
+    client->broken = true;
+    client->wait = NULL;
+    ev_feed_event(client->control->master->loop, &client->idle, EV_TIMER);
+}
+
+/* The oldest client that has no command under way, else the oldest of all. */
+static struct control_client *least_useful(struct control *control)
+{
+    struct control_client *oldest = NULL, *oldest_idle = NULL;
+    for (struct control_client *client = control->clients; client; client = client->next) {
+        oldest = client;
+        if (!client->wait)
+            oldest_idle = client;
+    }
+    return oldest_idle ? oldest_idle : oldest;
+}
+
+/* ---- answers ---- */
+
+/* Sends what the kernel takes; the rest waits for the writer watcher. */
+static void flush(struct control_client *client)
+{
+    size_t sent = 0;
+    while (sent < client->output_length) {
+        ssize_t n = send(client->reader.fd, client->output + sent, client->output_length - sent,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0) {
+            if (errno != EAGAIN && errno != EINTR)
+                drop(client);
+            break;
+        }
+        sent += (size_t)n;
+    }
+    client->output_length -= sent;
+    memmove(client->output, client->output + sent, client->output_length);
+    if (client->output_length)
+        ev_io_start(client->control->master->loop, &client->writer);
+    else
+        ev_io_stop(client->control->master->loop, &client->writer);
+}
+
+/* Sends `text` (NULL: it could not be made) and a newline; takes it over. */
+static void send_line(struct control_client *client, char *text)
+{
+    size_t length = text ? strlen(text) + 1 : 0;
+    char *grown = text ? realloc(client->output, client->output_length + length) : NULL;
+    if (!grown || client->output_length + length > OUTPUT_MAX) {
+        drop(client);
+    } else {
+        memcpy(grown + client->output_length, text, length - 1);
+        grown[client->output_length + length - 1] = '\n';
+        client->output_length += length;
+    }
+    if (grown) {
+        client->output = grown;
+        flush(client);
+    }
+    free(text);
+}
+
+/* Takes over `message`. */
+static char *message_text(json_t *message)
+{
+    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+    json_decref(message);
+    return text;
+}
+
+void control_progress(struct control_client *client, json_t *value)
+{
+    char *text = message_text(json_pack("{s:o}", "progress", value));
+    if (text && client->progress && strcmp(text, client->progress) == 0) {
+        free(text);
+        return;
+    }
+    free(client->progress);
+    client->progress = text ? strdup(text) : NULL;
+    send_line(client, text);
+}
+
+static void end_wait(struct control_client *client)
+{
+    client->wait = NULL;
+    ev_timer_again(client->control->master->loop, &client->idle);
+}
+
+void control_result(struct control_client *client, json_t *value)
+{
+    end_wait(client);
+    send_line(client, message_text(json_pack("{s:o}", "result", value)));
+}
+
+void control_error(struct control_client *client, int code, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    end_wait(client);
+    send_line(client, message_text(json_pack("{s:{s:i,s:s}}", "error", "code", code, "text", text)));
+}
+
+void control_wait_for(struct control_client *client, control_wait *wait)
+{
+    client->wait = wait;
+    ev_timer_stop(client->control->master->loop, &client->idle);
+}
+
+/* ---- requests ---- */
+
+static void handle_line(struct control_client *client, const char *line, size_t length)
+{
+    struct master *master = client->control->master;
+    const char *command, *file = NULL;
+    int version;
+    json_t *args = NULL;
+    json_error_t error;
+    json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
+    if (client->wait)
+        control_error(client, EXIT_USAGE, "a command is under way on this connection");
+    else if (!request)
+        control_error(client, EXIT_USAGE, "not a JSON object: %s", error.text);
+    else if (json_unpack(request, "{s:i,s:s,s?s,s?o}", "v", &version, "command", &command, "file", &file,
+                         "args", &args))
+        control_error(client, EXIT_USAGE,
+                      "a request is {\"v\":1,\"command\":NAME,\"file\":PATH,\"args\":{}}");
+    else if (version != 1)
+        control_error(client, EXIT_USAGE, "version %d of the control protocol is not spoken here", version);
+    else if (file && strcmp(file, conf_file(master->conf)) != 0)
+        control_error(client, EXIT_NO_MASTER,
+                      "the master that runs here as \"%s\" was started from %s, not from %s", master->name,
+                      conf_file(master->conf), file);
+    else
+        commands_run(master, client, command, args);
+    json_decref(request);
+}
+
+/* Handles the complete lines of the input and keeps the rest. */
+static void handle_input(struct control_client *client)
+{
+    char *line = client->input;
+    char *end = client->input + client->input_length;
+    char *newline;
+    while (!client->broken && (newline = memchr(line, '\n', (size_t)(end - line)))) {
+        handle_line(client, line, (size_t)(newline - line));
+        line = newline + 1;
+    }
+    client->input_length = (size_t)(end - line);
+    memmove(client->input, line, client->input_length);
+    if (client->input_length >= CONTROL_LINE_MAX) {
+        control_error(client, EXIT_USAGE, "the request is longer than %d bytes", CONTROL_LINE_MAX);
+        drop(client);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct control_client *client = watcher->data;
+    char buffer[4096];
+    (void)loop, (void)events;
+    ssize_t length = recv(watcher->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    char *grown = length > 0 ? realloc(client->input, client->input_length + (size_t)length) : NULL;
+    if (grown) {
+        memcpy(grown + client->input_length, buffer, (size_t)length);
+        client->input = grown;
+        client->input_length += (size_t)length;
+        handle_input(client);
+    } else {
+        drop(client);
+    }
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct control_client *client = watcher->data;
+    (void)loop, (void)events;
+    flush(client);
+}
+
+/* ---- the socket ---- */
+
+static bool is_trusted(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct control *control = watcher->data;
+    (void)events;
+    int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct control_client *client = fd >= 0 && is_trusted(fd) ? calloc(1, sizeof *client) : NULL;
+    if (!client) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    if (control->client_count == CONTROL_CLIENTS_MAX)
+        client_free(least_useful(control));
+    *client = (struct control_client){.next = control->clients, .control = control};
+    control->clients = client;
+    control->client_count++;
+    ev_io_init(&client->reader, on_readable, fd, EV_READ);
+    ev_io_init(&client->writer, on_writable, fd, EV_WRITE);
+    ev_init(&client->idle, on_idle);
+    client->idle.repeat = CONTROL_IDLE_SECONDS;
+    client->reader.data = client->writer.data = client->idle.data = client;
+    ev_io_start(loop, &client->reader);
+    ev_timer_again(loop, &client->idle);
+}
+
+int control_open(struct control *control, const char *path, struct problem *problem)
+{
+    struct listener_options options = {
+        .backlog = CONTROL_CLIENTS_MAX,
+        .mode = 0600,
+        .owner = (uid_t)-1,
+        .group = (gid_t)-1,
+    };
+    struct sockaddr_un *address = (struct sockaddr_un *)&options.address.storage;
+    if (strlen(path) >= sizeof address->sun_path)
+        return problem_set(problem, -ENAMETOOLONG, "control socket %s: the path is longer than %zu bytes",
+                           path, sizeof address->sun_path - 1);
+    address->sun_family = AF_UNIX;
+    strcpy(address->sun_path, path);
+    options.address.length = sizeof *address;
+    int result = listener_open(&options, &control->listener, problem);
+    if (result == 0)
+        fcntl(control->listener.fd, F_SETFL, O_NONBLOCK);
+    return result;
+}
+
+void control_start(struct control *control, struct master *master)
+{
+    control->master = master;
+    ev_io_init(&control->acceptor, on_connection, control->listener.fd, EV_READ);
+    control->acceptor.data = control;
+    ev_io_start(master->loop, &control->acceptor);
+}
+
+void control_notify(struct control *control)
+{
+    for (struct control_client *client = control->clients; client; client = client->next)
+        if (client->wait)
+            client->wait(control->master, client);
+}
+
+void control_close(struct control *control)
+{
+    if (control->master)
+        ev_io_stop(control->master->loop, &control->acceptor);
+    listener_close(&control->listener);
+    control_notify(control);
+    while (control->clients)
+        client_free(control->clients);
+}

@@ -1,0 +1,50 @@
+/* The fcgipool program: finds the subcommand. */
+#include "daemon/cmd.h"
+#include "daemon/options.h"
+#include "daemon/title.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"start", cmd_start, "run the pool of a control file"},
+    {"stop", cmd_stop, "stop it, when running requests are finished"},
+    {"scale", cmd_scale, "set or change the number of workers"},
+    {"status", cmd_status, "show the pool and its workers"},
+    {"check", cmd_check, "validate a control file"},
+    {"request", cmd_request, "send one FastCGI request"},
+    {"version", cmd_version, "print the version"},
+};
+
+static void usage(FILE *stream)
+{
+    fputs("usage: fcgipool COMMAND [OPTION]... [FILE]\n\n"
+          "FILE is the control file of the pool: ./pool.json or /etc/fcgipool/pool.json unless named.\n\n",
+          stream);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(stream, "  %-8s  %s\n", commands[i].name, commands[i].help);
+    fputs("\nfcgipool COMMAND --help tells more.\n", stream);
+}
+
+int main(int argc, char **argv)
+{
+    title_init(argc, argv);
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        name = "version";
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (*name)
+        fprintf(stderr, "fcgipool: unknown command \"%s\"\n\n", name);
+    usage(stderr);
+    return EXIT_USAGE;
+}

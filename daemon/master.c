@@ -1,0 +1,258 @@
+/* The master's loop and what it owns; see master.h. */
+#include "daemon/master.h"
+
+#include "daemon/act.h"
+#include "daemon/clock.h"
+#include "daemon/memory.h"
+#include "daemon/observe.h"
+#include "daemon/options.h"
+#include "daemon/paths.h"
+#include "daemon/pidfile.h"
+#include "daemon/signals.h"
+#include "daemon/title.h"
+#include "pool/assert.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* ---- storage ---- */
+
+static void *grow(void *items, size_t count, size_t size)
+{
+    return memory_must(reallocarray(items, count, size));
+}
+
+/* Room for `workers` wanted; never shrinks. */
+static void reserve(struct master *master, int64_t workers)
+{
+    uint32_t old_count = master->policy.slot_count;
+    uint32_t count = policy_slots_for(workers);
+    if (count <= old_count)
+        return;
+    master->workers = grow(master->workers, count, sizeof *master->workers);
+    memset(&master->workers[old_count], 0, (count - old_count) * sizeof *master->workers);
+    struct slot *old_slots = master->policy.slots;
+    policy_grow(&master->policy, grow(NULL, count, sizeof(struct slot)), count);
+    free(old_slots);
+    master->actions.capacity = 2 * count + 8;
+    master->actions.items =
+        grow(master->actions.items, master->actions.capacity, sizeof *master->actions.items);
+}
+
+/* ---- events ---- */
+
+static void enqueue(struct event_queue *queue, const struct event *event)
+{
+    if (queue->count == queue->capacity) {
+        queue->capacity = queue->capacity ? 2 * queue->capacity : 16;
+        queue->items = grow(queue->items, queue->capacity, sizeof *queue->items);
+    }
+    queue->items[queue->count++] = *event;
+}
+
+static void set_deadline(struct master *master)
+{
+    int64_t deadline_ms = policy_deadline(&master->policy);
+    int64_t now_ms = clock_now_ms();
+    ev_timer_stop(master->loop, &master->deadline);
+    if (deadline_ms == NEVER_MS)
+        return;
+    ev_now_update(master->loop);
+    /* clock_now_ms rounds down: half a millisecond more, and the deadline has passed when the timer fires. */
+    ev_timer_set(&master->deadline,
+                 deadline_ms > now_ms ? (double)(deadline_ms - now_ms) / 1000.0 + 0.0005 : 0.0, 0.0);
+    ev_timer_start(master->loop, &master->deadline);
+}
+
+static void step(struct master *master, struct event *event)
+{
+    event->now_ms = clock_now_ms();
+    policy_step(&master->policy, event, &master->actions);
+#ifndef NDEBUG
+    ASSERT(policy_check(&master->policy, event->now_ms) == NULL);
+#endif
+    for (uint32_t i = 0; i < master->actions.count; i++)
+        act(master, &master->actions.items[i]);
+}
+
+void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number)
+{
+    struct event event = {
+        .type = type,
+        .slot = slot,
+        .incarnation = master->policy.slots[slot].incarnation,
+        .number = number,
+    };
+    enqueue(&master->events, &event);
+    if (master->stepping)
+        return;
+    master->stepping = true;
+    for (size_t i = 0; i < master->events.count; i++) {
+        event = master->events.items[i];
+        step(master, &event);
+    }
+    master->events.count = 0;
+    master->stepping = false;
+    set_deadline(master);
+    if (master->policy.state != POOL_STOPPED)
+        control_notify(&master->control);
+}
+
+int64_t master_scale(struct master *master, int64_t number, bool relative, const char *who)
+{
+    int64_t before = master->policy.wanted;
+    int64_t low, high;
+    int64_t target = relative ? before + number : number;
+    policy_scale_range(&master->policy, &low, &high);
+    reserve(master, target < high ? target : high);
+    master_event(master, relative ? EVENT_SCALE_BY : EVENT_SCALE_TO, 0, number);
+    log_info("%s: %lld workers are wanted, %lld before", who, (long long)master->policy.wanted,
+             (long long)before);
+    return master->policy.wanted;
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    master_event(timer->data, EVENT_TIME, 0, 0);
+}
+
+static void on_never(struct ev_loop *loop, ev_periodic *periodic, int events)
+{
+    (void)loop, (void)periodic, (void)events;
+}
+
+/* ---- life ---- */
+
+static int open_listener(struct master *master, struct problem *problem)
+{
+    const struct settings *settings = conf_settings(master->conf);
+    struct listener_options options = {
+        .backlog = (int)settings->backlog,
+        .mode = (mode_t)settings->listen_mode,
+        .owner = conf_listen_owner(master->conf),
+        .group = conf_listen_group(master->conf),
+    };
+    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
+    if (result == 0)
+        result = listener_open(&options, &master->listener, problem);
+    if (result == 0)
+        address_format(&master->listener.address, master->address, sizeof master->address);
+    return result;
+}
+
+static int open_pidfile(struct master *master, struct problem *problem)
+{
+    const char *path = conf_text(master->conf, SETTING_ID_PIDFILE);
+    int result = path ? pidfile_write(path, problem) : 0;
+    if (result == 0)
+        master->pidfile = path;
+    return result;
+}
+
+static int open_log(struct master *master, struct problem *problem)
+{
+    const char *file = conf_text(master->conf, SETTING_ID_LOG_FILE);
+    int result = log_open(file, log_level_parse(conf_text(master->conf, SETTING_ID_LOG_LEVEL)));
+    return result ? problem_set(problem, result, "log %s: %s", file ? file : "", strerror(-result)) : 0;
+}
+
+/* The runtime directory is made where the socket is to be there. */
+static int open_control(struct master *master, struct problem *problem)
+{
+    char runtime[PATH_MAX], directory[PATH_MAX];
+    const char *path = conf_text(master->conf, SETTING_ID_CONTROL_SOCKET);
+    if (paths_runtime_directory(runtime, sizeof runtime) == 0 &&
+        paths_directory(path, directory, sizeof directory) == 0 && strcmp(runtime, directory) == 0) {
+        int result = paths_make_runtime_directory(problem);
+        if (result)
+            return result;
+    }
+    return control_open(&master->control, path, problem);
+}
+
+/* Everything that can fail, in the order in which nothing of a running master is touched: the control
+ * socket's lock comes first. */
+static int open_all(struct master *master, struct problem *problem)
+{
+    int result = open_control(master, problem);
+    if (result == 0)
+        result = open_log(master, problem);
+    if (result == 0)
+        result = open_listener(master, problem);
+    if (result == 0)
+        result = open_pidfile(master, problem);
+    if (result == 0 && (result = signals_start(master)) != 0)
+        problem_set(problem, result, "signalfd: %s", strerror(-result));
+    return result;
+}
+
+static void init(struct master *master, const struct conf *conf)
+{
+    const struct settings *settings = conf_settings(conf);
+    *master = (struct master){
+        .loop = ev_default_loop(EVFLAG_NOENV),
+        .conf = conf,
+        .name = conf_text(conf, SETTING_ID_NAME),
+        .listener = LISTENER_INIT,
+        .control = {.listener = LISTENER_INIT},
+    };
+    policy_init(&master->policy, settings, NULL, 0);
+    reserve(master, settings_static(settings) ? settings->workers_min : settings->workers_max);
+    ev_init(&master->deadline, on_deadline);
+    master->deadline.data = master;
+    /* With a periodic watcher libev waits on a timerfd for changes of the time of day, instead of waking up
+     * now and then to look at the clock. */
+    ev_periodic_init(&master->never, on_never, 1e11, 0.0, NULL);
+    observe_init(master);
+}
+
+static void fini(struct master *master)
+{
+    observe_stop(master);
+    ev_timer_stop(master->loop, &master->deadline);
+    ev_periodic_stop(master->loop, &master->never);
+    if (master->signals.data)
+        signals_stop(master);
+    if (master->pidfile)
+        pidfile_remove(master->pidfile);
+    listener_close(&master->listener);
+    control_close(&master->control);
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        output_stop(master->workers[i].output, master->loop);
+    free(master->workers);
+    free(master->policy.slots);
+    free(master->actions.items);
+    free(master->events.items);
+    ev_loop_destroy(master->loop);
+}
+
+static void serve(struct master *master)
+{
+    /* Children of workers whose parent has gone come to us, so that nobody is left behind unseen. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    title_set("fcgipool: master %s", master->name);
+    log_info("pool %s: master pid %ld listens on %s", master->name, (long)getpid(), master->address);
+    ev_periodic_start(master->loop, &master->never);
+    control_start(&master->control, master);
+    master_event(master, EVENT_START, 0, 0);
+    ev_run(master->loop, 0);
+}
+
+int master_run(const struct conf *conf)
+{
+    struct master master;
+    struct problem problem;
+    init(&master, conf);
+    int result = open_all(&master, &problem);
+    if (result)
+        problem_print(&problem, stderr);
+    else
+        serve(&master);
+    fini(&master);
+    return result == -EADDRINUSE ? EXIT_NOT_NOW : result ? EXIT_FAILED : EXIT_DONE;
+}

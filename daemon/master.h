@@ -1,0 +1,64 @@
+/*
+ * The master: one pool, one event loop. It owns everything that the pool has, and is the only caller of
+ * policy_step: whatever happens becomes an event (master_event), the actions that come back are executed by
+ * act.
+ *
+ *   signals, reap, observe, control ──event──▶ policy_step ──actions──▶ act
+ */
+#ifndef FCGIPOOL_DAEMON_MASTER_H
+#define FCGIPOOL_DAEMON_MASTER_H
+
+#include "daemon/conf.h"
+#include "daemon/control.h"
+#include "daemon/listener.h"
+#include "daemon/log.h"
+#include "daemon/worker.h"
+#include "pool/policy.h"
+
+#include <ev.h>
+
+/* Events that wait for their turn: an action that fails at once reports it while a step is being executed. */
+struct event_queue {
+    struct event *items; /* owned */
+    size_t count, capacity;
+};
+
+struct master {
+    struct ev_loop *loop;
+    const struct conf *conf; /* borrowed */
+    const char *name;        /* borrowed from conf, as is the next */
+    const char *pidfile;     /* NULL: none, or not yet written */
+    struct listener listener;
+    char address[160]; /* of the listener, for logs and status */
+
+    struct policy policy;
+    struct actions actions;
+    struct worker *workers; /* owned; one a slot of the policy, same index */
+    struct event_queue events;
+    bool stepping; /* master_event is at work further up the stack */
+
+    struct control control;
+    ev_io signals;
+    ev_timer deadline;     /* policy_deadline */
+    ev_timer look_starts;  /* while workers start: do they accept? */
+    ev_timer look_retired; /* while workers retire: have they no request in hand? */
+    ev_timer look_queue;   /* while the pool stops: is the queue empty? */
+    ev_periodic never;     /* keeps libev from waking up by itself */
+    unsigned queue_empty_looks;
+
+    struct log_limit limit_starts; /* repeated troubles, each rate-limited by itself */
+    struct log_limit limit_exits;
+};
+
+/* Runs the pool of `conf` in the foreground until it was stopped. Returns an exit code (options.h): done, not
+ * now (already running) or failed; what went wrong before the loop began is printed to standard error. */
+int master_run(const struct conf *conf);
+
+/* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
+void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);
+
+/* Scaling by hand: asks for `number` workers, or for `number` more when `relative`. `who` is for the log.
+ * Returns the number that the pool wants from now on. */
+int64_t master_scale(struct master *master, int64_t number, bool relative, const char *who);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * What a worker writes to its standard output and error: read line by line, tagged with slot and pid, logged.
+ * A worker that writes without pause costs the others nothing: a bounded amount is read at each wake-up.
+ */
+#ifndef FCGIPOOL_DAEMON_OUTPUT_H
+#define FCGIPOOL_DAEMON_OUTPUT_H
+
+#include <ev.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct output;
+
+/* Makes the pipe. Returns 0 with the object (ended by output_stop) and the worker's end (close-on-exec, the
+ * caller closes it), or -errno. The worker's end is open for reading too, so that a worker that outlives the
+ * master gets no SIGPIPE. */
+__attribute__((warn_unused_result)) int output_open(uint32_t slot, struct output **ret_output,
+                                                    int *ret_worker_fd);
+
+/* Begins to read and log, for the worker `pid`. */
+void output_start(struct output *output, struct ev_loop *loop, pid_t pid);
+
+/* Logs what is left in the pipe, closes it and frees the object. Accepts NULL, and one that was never
+ * started. */
+void output_stop(struct output *output, struct ev_loop *loop);
+
+#endif

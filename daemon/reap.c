@@ -1,0 +1,72 @@
+/* Reaping; see reap.h. */
+#include "daemon/reap.h"
+
+#include "daemon/clock.h"
+#include "daemon/master.h"
+#include "daemon/observe.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* The slot of the worker with this pid, or slot_count. */
+static uint32_t slot_of(const struct master *master, pid_t pid)
+{
+    uint32_t slot = 0;
+    while (slot < master->policy.slot_count && master->workers[slot].pid != pid)
+        slot++;
+    return slot;
+}
+
+static void describe(const siginfo_t *death, char *ret_text, size_t size)
+{
+    if (death->si_code == CLD_EXITED)
+        snprintf(ret_text, size, "exited with code %d", death->si_status);
+    else
+        snprintf(ret_text, size, "was killed by signal %d (SIG%s)%s", death->si_status,
+                 sigabbrev_np(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
+}
+
+static void log_death(struct master *master, uint32_t index, const siginfo_t *death)
+{
+    const struct slot *slot = &master->policy.slots[index];
+    char how[80];
+    double age = (double)(clock_now_ms() - slot->spawned_ms) / 1000.0;
+    describe(death, how, sizeof how);
+    if (slot_is_leaving(slot))
+        log_info("worker %u pid %ld %s at the age of %.3f s, asked to leave: %s", index, (long)death->si_pid,
+                 how, age, reason_text(slot->reason));
+    else
+        log_limited(&master->limit_exits, LOG_LEVEL_WARNING,
+                    "worker %u pid %ld %s at the age of %.3f s, unasked, %s", index, (long)death->si_pid, how,
+                    age, slot->state == SLOT_STARTING ? "before it accepted" : "while it served");
+}
+
+/* The worker is a zombie still, so its pid and its process group are nobody else's yet. */
+static void bury_worker(struct master *master, uint32_t index, const siginfo_t *death)
+{
+    struct worker *worker = &master->workers[index];
+    bool clean = death->si_code == CLD_EXITED && death->si_status == 0;
+    kill(-worker->pid, SIGKILL);
+    waitpid(worker->pid, NULL, WNOHANG);
+    output_stop(worker->output, master->loop);
+    log_death(master, index, death);
+    *worker = (struct worker){0};
+    master_event(master, EVENT_EXITED, index, clean);
+}
+
+void reap(struct master *master)
+{
+    siginfo_t death;
+    observe_exits(master);
+    for (;;) {
+        death.si_pid = 0;
+        if (waitid(P_ALL, 0, &death, WEXITED | WNOHANG | WNOWAIT) || !death.si_pid)
+            return;
+        uint32_t slot = slot_of(master, death.si_pid);
+        if (slot < master->policy.slot_count)
+            bury_worker(master, slot, &death);
+        else
+            waitpid(death.si_pid, NULL, WNOHANG); /* a worker's child whose parent has gone */
+    }
+}

@@ -1,0 +1,16 @@
+/*
+ * What the daemon knows of the process in a slot: the handle beside the policy's slot of the same index.
+ */
+#ifndef FCGIPOOL_DAEMON_WORKER_H
+#define FCGIPOOL_DAEMON_WORKER_H
+
+#include "daemon/output.h"
+#include "daemon/retire.h"
+
+struct worker {
+    pid_t pid;                    /* 0: nobody; leader of its process group; not yet reaped */
+    struct output *output;        /* owned; NULL without a process */
+    struct retirement retirement; /* meaningful while the slot is RETIRING */
+};
+
+#endif

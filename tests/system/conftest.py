@@ -1,0 +1,75 @@
+"""Fixtures. Each test has a directory of its own, and leaves no process behind."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.dont_write_bytecode = True
+
+from kit.load import Load  # noqa: E402
+from kit.nginx import Nginx  # noqa: E402
+from kit.pool import Pool  # noqa: E402
+
+
+@pytest.fixture
+def directory():
+    """A short path: a unix socket's is limited to 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="fcgipool-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _fresh(directory, kind, made):
+    path = directory / f"{kind}{len(made)}"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def make_pool(directory):
+    """make_pool(**settings): a Pool that has not been started yet."""
+    made = []
+
+    def make(**settings):
+        pool = Pool(_fresh(directory, "pool", made), **settings)
+        made.append(pool)
+        return pool
+    yield make
+    for pool in made:
+        print(f"--- {pool.log_file}\n{pool.log()[-8000:]}")
+    for pool in made:
+        pool.close()
+
+
+@pytest.fixture
+def make_nginx(directory):
+    """make_nginx(upstream, script="/x"): a running Nginx."""
+    made = []
+
+    def make(upstream, script="/x"):
+        nginx = Nginx(_fresh(directory, "nginx", made), upstream, script)
+        made.append(nginx)
+        return nginx.start()
+    yield make
+    for nginx in made:
+        nginx.close()
+        print(f"--- {nginx.directory}/error.log\n" + "\n".join(
+            line for line in nginx.errors().splitlines() if "[notice]" not in line and "[info]" not in line)[-4000:])
+
+
+@pytest.fixture
+def make_load(directory):
+    """make_load(address, **options): a running Load."""
+    made = []
+
+    def make(address, **options):
+        load = Load(directory, len(made), address, **options)
+        made.append(load)
+        return load
+    yield make
+    for load in made:
+        load.kill()

@@ -1,0 +1,61 @@
+"""Where the programs are, and how long the tests may take."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+SYSTEM = Path(__file__).resolve().parent.parent
+WORKERS = SYSTEM / "workers"
+
+# FCGIPOOL_FULL=1 runs the full counts, FCGIPOOL_SCALE multiplies the reduced ones.
+FULL = os.environ.get("FCGIPOOL_FULL") == "1"
+SCALE = float(os.environ.get("FCGIPOOL_SCALE", "1"))
+
+
+def count(reduced, full):
+    """How often to do something."""
+    return full if FULL else max(1, int(reduced * SCALE))
+
+
+def directory():
+    """The CMake build directory under test."""
+    path = os.environ.get("FCGIPOOL_BUILD")
+    if not path:
+        pytest.fail("FCGIPOOL_BUILD must name the build directory (scripts/test sets it)", pytrace=False)
+    return Path(path).resolve()
+
+
+def built(name):
+    """The path of a program that the build made, as "tests/workers/bad"."""
+    path = directory() / name
+    if not path.exists():
+        pytest.fail(f"{path} is missing: build it first (scripts/test does)", pytrace=False)
+    return str(path)
+
+
+def fcgipool():
+    return built("fcgipool")
+
+
+def worker(name):
+    """The path of a test worker: a built program, or a script."""
+    script = WORKERS / name
+    return str(script) if script.suffix in (".pl", ".php", ".cgi") else built(f"tests/workers/{name}")
+
+
+def installed(name):
+    """The path of a program of the system. Without it a test fails: skipping would look like success."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not path:
+        pytest.fail(f"{name} is missing: run scripts/test, which says how to install it", pytrace=False)
+    return path
+
+
+def instrumented():
+    """True for a build with sanitizers or coverage, whose memory and speed say nothing."""
+    cache = (directory() / "CMakeCache.txt").read_text()
+    return bool(re.search(r"^FCGIPOOL_SANITIZE:\w+=.", cache, re.M)
+                or re.search(r"^FCGIPOOL_COVERAGE:\w+=(ON|1|TRUE)", cache, re.M))

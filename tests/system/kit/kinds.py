@@ -1,0 +1,23 @@
+"""The kinds of worker that keep the echo contract."""
+
+from . import build
+
+# What a pool of ordinary programs runs. Both libfcgi interfaces, and the three languages' own ways.
+REAL = ["fcgx", "stdio", "perl", "php", "fcgiwrap"]
+
+# Such as the master cannot look into, or that wait before they accept.
+ODD = ["static", "poll", "epoll"]
+
+
+def command(kind):
+    """argv and SCRIPT_FILENAME."""
+    if kind == "php":
+        return [build.installed("php-cgi"), "-d", "post_max_size=64M"], build.worker("echo.php")
+    if kind == "fcgiwrap":
+        return [build.installed("fcgiwrap")], build.worker("echo.cgi")
+    if kind == "perl":
+        build.installed("perl")
+        return [build.worker("echo.pl")], "/x"
+    if kind in ("poll", "epoll"):
+        return [build.worker("bad"), kind], "/x"
+    return [build.worker(f"echo_{kind}")], "/x"

@@ -1,0 +1,88 @@
+"""The counted load generator (tests/system/tools/load.c) in the background."""
+
+import json
+import signal
+import subprocess
+from dataclasses import dataclass
+
+from . import build
+from .wait import wait_until
+
+
+@dataclass
+class Result:
+    sent: int
+    ok: int
+    lost: int      # connected, no right answer
+    refused: int   # never connected
+    failed: list   # "what: why (xN)"
+    pids: list     # of the workers that answered
+    slowest_ms: int
+    elapsed_ms: int
+    done: bool
+
+
+class Load:
+    def __init__(self, directory, number, address, *, http=False, clients=8, requests=None, seconds=None, mix=None,
+                 prefix="", script="/x", timeout_ms=60000, connect_ms=10000):
+        arguments = [build.built("tests/load"), "--http" if http else "--fastcgi", address,
+                     "--clients", str(clients), "--prefix", prefix, "--script", script,
+                     "--timeout-ms", str(timeout_ms), "--connect-ms", str(connect_ms)]
+        if requests is not None:
+            arguments += ["--requests", str(requests)]
+        if seconds is not None:
+            arguments += ["--seconds", str(seconds)]
+        if mix is not None:
+            arguments += ["--mix", mix if isinstance(mix, str) else ",".join(mix)]
+        self.output = directory / f"load.{number}"
+        with open(self.output, "wb") as stream:
+            self.process = subprocess.Popen(arguments, stdout=stream, stdin=subprocess.DEVNULL)
+
+    def progress(self):
+        """The counts of the last 50 ms; None before the first."""
+        lines = self.output.read_bytes().split(b"\n")[:-1]
+        if not lines:
+            return None
+        last = json.loads(lines[-1])
+        reasons = last.pop("reasons")
+        return Result(failed=[f"{what} (x{times})" for what, times in reasons.items()], **last)
+
+    def wait_ok(self, more, timeout=60):
+        """Returns when `more` further requests were answered."""
+        first = self.progress()
+        goal = (first.ok if first else 0) + more
+
+        def enough():
+            now = self.progress()
+            assert self.process.poll() is None or (now and now.ok >= goal), f"the load has ended: {now}"
+            return now and now.ok >= goal
+        wait_until(enough, timeout, f"{more} more answers")
+
+    def wait(self, timeout=300):
+        """The result of a load that ends by itself."""
+        self.process.wait(timeout)
+        result = self.progress()
+        assert result and result.done, f"the load generator failed with {self.process.returncode}"
+        return result
+
+    def stop(self, timeout=90):
+        """Lets each client finish its request; returns the result."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def assert_all_right(result, at_least=1):
+    """Every request that was sent has had its right answer, and nobody was turned away."""
+    assert result.lost == 0 and result.refused == 0, f"{result.failed} of {result.sent}"
+    assert result.ok == result.sent >= at_least, result
+
+
+def assert_none_lost(result, at_least=1):
+    """As above, but it may have been refused: the pool was stopping."""
+    assert result.lost == 0, f"{result.failed} of {result.sent}"
+    assert result.ok == result.sent >= at_least, result

@@ -1,0 +1,108 @@
+"""A throw-away nginx on a loopback port."""
+
+import os
+import signal
+import socket
+import subprocess
+
+from . import build
+from .processes import alive
+from .wait import wait_until
+
+CONFIGURATION = """\
+{user}
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log info;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    fastcgi_temp_path {directory}/fastcgi;
+    proxy_temp_path {directory}/proxy;
+    scgi_temp_path {directory}/scgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    client_max_body_size 64m;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        fastcgi_pass_header X-Pid;
+        fastcgi_keep_conn off;
+        fastcgi_read_timeout 60s;
+        fastcgi_param GATEWAY_INTERFACE CGI/1.1;
+        fastcgi_param SERVER_SOFTWARE nginx;
+        fastcgi_param SERVER_PROTOCOL $server_protocol;
+        fastcgi_param SERVER_NAME $server_name;
+        fastcgi_param SERVER_PORT $server_port;
+        fastcgi_param REMOTE_ADDR $remote_addr;
+        fastcgi_param REDIRECT_STATUS 200;
+        fastcgi_param REQUEST_METHOD $request_method;
+        fastcgi_param REQUEST_URI $request_uri;
+        fastcgi_param QUERY_STRING $query_string;
+        fastcgi_param CONTENT_TYPE $content_type;
+        fastcgi_param CONTENT_LENGTH $content_length;
+        fastcgi_param SCRIPT_NAME $uri;
+        fastcgi_param SCRIPT_FILENAME {script};
+        location / {{ fastcgi_pass {upstream}; fastcgi_request_buffering on; }}
+        location /stream/ {{ fastcgi_pass {upstream}; fastcgi_request_buffering off; }}
+    }}
+}}
+"""
+
+
+def free_port(host="127.0.0.1"):
+    """A TCP port that nobody uses at this moment."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+class Nginx:
+    """`upstream` is an address as the pool has it; / buffers request bodies, /stream/ does not."""
+
+    def __init__(self, directory, upstream, script="/x"):
+        self.directory = directory
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        upstream = upstream.replace("unix:@", "unix:\\0")
+        self.file = directory / "nginx.conf"
+        self.file.write_text(CONFIGURATION.format(
+            directory=directory, port=self.port, upstream=upstream, script=script,
+            user="user root;" if os.geteuid() == 0 else ""))
+        self.process = None
+
+    def start(self):
+        with open(self.directory / "nginx.out", "wb") as out:
+            self.process = subprocess.Popen(
+                [build.installed("nginx"), "-c", str(self.file), "-p", str(self.directory), "-e",
+                 str(self.directory / "error.log")],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        wait_until(self._answers, 15, "nginx")
+        return self
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise RuntimeError("nginx has ended: " + (self.directory / "nginx.out").read_text() + self.errors())
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def errors(self):
+        try:
+            return (self.directory / "error.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def close(self):
+        """Ends it, with its workers."""
+        if not self.process:
+            return
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        wait_until(lambda: not alive(self.process.pid), 5, "end of nginx")

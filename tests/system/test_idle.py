@@ -1,0 +1,86 @@
+"""A pool with nothing to do costs nothing: no wake-up, little memory."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from kit import build
+from kit.wait import wait_until
+
+# libev wakes by itself every 59.7 s unless it is told otherwise; the full run would see it twice.
+SECONDS = 130 if build.FULL else 5
+
+
+def switches(pid):
+    """How often the threads of a process have gone to sleep."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status") as stream:
+            total += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", stream.read(), re.M)[1])
+    return total
+
+
+def settle(pool):
+    """Waits until whatever watched the start has been put away."""
+    pool.wait_ready()
+
+    def still():
+        before = switches(pool.pid)
+        end = time.monotonic() + 0.5
+        wait_until(lambda: time.monotonic() > end, 2)
+        return switches(pool.pid) == before
+    wait_until(still, 20, "an idle master")
+
+
+def test_no_system_call(directory, make_pool):
+    strace = build.installed("strace")
+    pool = make_pool(workers=4).up()
+    settle(pool)
+    trace = directory / "trace"
+    # -D would detach it from us; a signal ends it.
+    watcher = subprocess.Popen([strace, "-f", "-p", str(pool.pid), "-o", str(trace)], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in watcher.stderr.readline()
+        before = switches(pool.pid)
+        with pytest.raises(subprocess.TimeoutExpired):
+            watcher.wait(SECONDS)
+        after = switches(pool.pid)
+    finally:
+        watcher.send_signal(signal.SIGINT)
+        watcher.wait(10)
+    # Being attached to interrupts a wait; anything else would be the master's own doing.
+    calls = [line for line in trace.read_text().splitlines()
+             if " = " in line and not re.search(r"= -1 EINTR|restart_syscall|ERESTART", line)]
+    assert not calls, calls[:20]
+    assert after - before <= 1
+    assert pool.request().status == 200
+
+
+def test_memory(make_pool):
+    if build.instrumented():
+        pytest.skip("memory of an instrumented build says nothing")
+    pool = make_pool(workers=4).up()
+    pool.command("status")
+    settle(pool)
+    with open(f"/proc/{pool.pid}/smaps_rollup") as stream:
+        sizes = dict(re.findall(r"^(\w+):\s+(\d+) kB", stream.read(), re.M))
+    assert int(sizes["Pss"]) <= 800, sizes
+    assert int(sizes["Private_Dirty"]) <= 500, sizes
+
+
+def test_failing_pool_sleeps_between_probes(make_pool):
+    """At the slow rate there is nothing to do for seconds."""
+    pool = make_pool(command=[build.worker("bad"), "exit", "1"], workers=4, failures=2,
+                     backoff={"initial": "10ms", "max": "30s"}).start()
+    pool.wait_status(lambda status: status["state"] == "failing", what="state failing")
+
+    def asleep():
+        before = switches(pool.pid)
+        end = time.monotonic() + 0.6
+        wait_until(lambda: time.monotonic() > end, 2)
+        return switches(pool.pid) == before
+    wait_until(asleep, 30, "a sleeping master")

@@ -1,0 +1,278 @@
+/*
+ * The counted load generator: N clients, each sending one request after the other; every request is accounted
+ * for.
+ *
+ *   load (--http HOST:PORT | --fastcgi ADDRESS) [--clients N] [--requests N] [--seconds S] [--mix SPEC]
+ *        [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]
+ *
+ * SPEC is a list of "METHOD:SIZE[?QUERY][*WEIGHT]". Without --requests and --seconds it goes on until SIGTERM
+ * or SIGINT; then every client finishes the request that it has begun. Prints one line of JSON every 50 ms,
+ * the last with "done":true. "refused" never connected (legitimate after a stop); "lost" was connected and
+ * got no right answer; sent = ok + lost. Exits 0 when none was lost and none refused, else 1.
+ */
+#include "exchange.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SHOTS   64
+#define ROUND   256
+#define REASONS 64
+#define PIDS    4096
+#define REST_MS 5 /* pause of a client that was refused */
+
+static struct target target = {.wire = WIRE_HTTP, .connect_ms = 10000, .answer_ms = 60000};
+static struct shot shots[SHOTS];
+static const struct shot *mix[ROUND]; /* one round, weights unfolded */
+static size_t mix_size;
+static int64_t request_limit = INT64_MAX;
+
+static atomic_int stopping;
+static atomic_int_least64_t tickets, right, refused, lost, slowest_ms;
+static atomic_int running;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    char text[160];
+    int64_t count;
+} reasons[REASONS]; /* under the lock, as are the pids */
+static size_t reason_count;
+static int pids[PIDS];
+static size_t pid_count;
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void rest(int ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    atomic_store(&stopping, 1);
+}
+
+static void note_reason(const char *what, const char *why)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%s: %s", what, why);
+    pthread_mutex_lock(&lock);
+    size_t i = 0;
+    while (i < reason_count && strcmp(reasons[i].text, text) != 0)
+        i++;
+    if (i == reason_count && reason_count < REASONS)
+        snprintf(reasons[reason_count++].text, sizeof text, "%s", text);
+    if (i < reason_count)
+        reasons[i].count++;
+    pthread_mutex_unlock(&lock);
+}
+
+static void note_pid(int pid)
+{
+    pthread_mutex_lock(&lock);
+    size_t i = 0;
+    while (i < pid_count && pids[i] != pid)
+        i++;
+    if (i == pid_count && pid_count < PIDS)
+        pids[pid_count++] = pid;
+    pthread_mutex_unlock(&lock);
+}
+
+static void note_time(int64_t ms)
+{
+    int64_t worst = atomic_load(&slowest_ms);
+    while (ms > worst && !atomic_compare_exchange_weak(&slowest_ms, &worst, ms))
+        ;
+}
+
+static void *client(void *unused)
+{
+    (void)unused;
+    struct reply reply = {0};
+    while (!atomic_load(&stopping)) {
+        int64_t ticket = atomic_fetch_add(&tickets, 1);
+        if (ticket >= request_limit)
+            break;
+        const struct shot *shot = mix[(size_t)ticket % mix_size];
+        const char *reason = NULL;
+        int pid = 0;
+        int64_t start_ms = now_ms();
+        switch (exchange(&target, shot, &reply, &reason, &pid)) {
+        case OUTCOME_RIGHT:
+            atomic_fetch_add(&right, 1);
+            note_pid(pid);
+            note_time(now_ms() - start_ms);
+            break;
+        case OUTCOME_REFUSED:
+            atomic_fetch_add(&refused, 1);
+            note_reason("refused", reason);
+            rest(REST_MS);
+            break;
+        case OUTCOME_LOST:
+            atomic_fetch_add(&lost, 1);
+            note_reason(shot->name, reason);
+            break;
+        }
+    }
+    free(reply.bytes);
+    atomic_fetch_sub(&running, 1);
+    return NULL;
+}
+
+/* Reason texts are ours and need no escapes. */
+static void report(int64_t start_ms, bool done)
+{
+    int64_t ok = atomic_load(&right), gone = atomic_load(&lost);
+    printf(
+        "{\"sent\":%lld,\"ok\":%lld,\"lost\":%lld,\"refused\":%lld,\"elapsed_ms\":%lld,\"slowest_ms\":%lld",
+        (long long)(ok + gone), (long long)ok, (long long)gone, (long long)atomic_load(&refused),
+        (long long)(now_ms() - start_ms), (long long)atomic_load(&slowest_ms));
+    pthread_mutex_lock(&lock);
+    printf(",\"reasons\":{");
+    for (size_t i = 0; i < reason_count; i++)
+        printf("%s\"%s\":%lld", i ? "," : "", reasons[i].text, (long long)reasons[i].count);
+    printf("},\"pids\":[");
+    for (size_t i = 0; i < pid_count; i++)
+        printf("%s%d", i ? "," : "", pids[i]);
+    pthread_mutex_unlock(&lock);
+    printf("],\"done\":%s}\n", done ? "true" : "false");
+    fflush(stdout);
+}
+
+/* Every kind of request is spread over the round, so that a short run sees them all. */
+static bool make_mix(char *spec, const char *prefix, const char *script)
+{
+    size_t count = 0;
+    for (char *word = strtok(spec, ","); word; word = strtok(NULL, ","), count++)
+        if (count == SHOTS || !shot_make(word, target.wire, prefix, script, 7 * count, &shots[count]))
+            return false;
+    for (unsigned turn = 0, added = 1; added; turn++) {
+        added = 0;
+        for (size_t i = 0; i < count && mix_size < ROUND; i++)
+            if (turn < shots[i].weight) {
+                mix[mix_size++] = &shots[i];
+                added++;
+            }
+    }
+    return mix_size > 0;
+}
+
+static int usage(const char *why)
+{
+    fprintf(stderr,
+            "load: %s\nusage: load (--http HOST:PORT | --fastcgi ADDRESS) [--clients N] [--requests N] "
+            "[--seconds S]"
+            " [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]\n",
+            why);
+    return 64;
+}
+
+static int run(long clients, double seconds)
+{
+    pthread_t *threads = calloc((size_t)clients, sizeof *threads);
+    if (!threads)
+        return 70;
+    int64_t start_ms = now_ms();
+    long started = 0;
+    for (; started < clients; started++) {
+        atomic_fetch_add(&running, 1);
+        if (pthread_create(&threads[started], NULL, client, NULL) != 0) {
+            atomic_fetch_sub(&running, 1);
+            break;
+        }
+    }
+    for (int64_t next_ms = 0; atomic_load(&running) > 0; rest(2)) {
+        int64_t age_ms = now_ms() - start_ms;
+        if (seconds > 0 && age_ms >= (int64_t)(seconds * 1000))
+            atomic_store(&stopping, 1);
+        if (age_ms >= next_ms) {
+            report(start_ms, false);
+            next_ms = age_ms + 50;
+        }
+    }
+    for (long i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    report(start_ms, true);
+    free(threads);
+    return atomic_load(&lost) || atomic_load(&refused) || started < clients ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *address = NULL, *prefix = "", *script = "/x";
+    char default_mix[] = "GET:0,POST:1,GET:65536,POST:65536", *spec = default_mix;
+    long clients = 8;
+    double seconds = 0;
+    static const struct option options[] = {{"http", required_argument, NULL, 'h'},
+                                            {"fastcgi", required_argument, NULL, 'f'},
+                                            {"clients", required_argument, NULL, 'c'},
+                                            {"requests", required_argument, NULL, 'n'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"mix", required_argument, NULL, 'm'},
+                                            {"prefix", required_argument, NULL, 'p'},
+                                            {"script", required_argument, NULL, 'S'},
+                                            {"timeout-ms", required_argument, NULL, 't'},
+                                            {"connect-ms", required_argument, NULL, 'C'},
+                                            {0}};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
+        switch (option) {
+        case 'h':
+            address = optarg;
+            break;
+        case 'f':
+            address = optarg;
+            target.wire = WIRE_FASTCGI;
+            break;
+        case 'c':
+            clients = strtol(optarg, NULL, 10);
+            break;
+        case 'n':
+            request_limit = strtoll(optarg, NULL, 10);
+            break;
+        case 's':
+            seconds = strtod(optarg, NULL);
+            break;
+        case 'm':
+            spec = optarg;
+            break;
+        case 'p':
+            prefix = optarg;
+            break;
+        case 'S':
+            script = optarg;
+            break;
+        case 't':
+            target.answer_ms = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'C':
+            target.connect_ms = (int)strtol(optarg, NULL, 10);
+            break;
+        default:
+            return usage("unknown option");
+        }
+    if (!address || optind != argc || clients < 1 || !target_parse(address, &target))
+        return usage("bad address or operand");
+    if (!make_mix(spec, prefix, script))
+        return usage("bad mix");
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    int code = run(clients, seconds);
+    for (size_t i = 0; i < SHOTS; i++)
+        shot_fini(&shots[i]);
+    return code;
+}

@@ -1,0 +1,214 @@
+/*
+ * Workers that misbehave: bad MODE [ARGUMENT]. Most serve the echo contract once their mischief is done.
+ */
+#include "answer.h"
+#include "contract.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static long argument;
+
+static void hang(void)
+{
+    for (;;)
+        pause();
+}
+
+static void write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t done = write(fd, bytes, size);
+        if (done < 0)
+            _exit(9);
+        bytes += done;
+        size -= (size_t)done;
+    }
+}
+
+/* Leaves at once, with the exit code that is asked for. */
+static void exit_now(void)
+{
+    exit((int)argument);
+}
+
+/* Dies of a signal at start. */
+static void crash(void)
+{
+    raise(SIGSEGV);
+}
+
+/* Lives, and never takes a connection. */
+static void never_accept(void)
+{
+    hang();
+}
+
+/* Throws the listener away, and lives. */
+static void close_listener(void)
+{
+    close(0);
+    hang();
+}
+
+/* Heeds nothing but KILL. */
+static void ignore_signals(void)
+{
+    const int signals[] = {SIGTERM, SIGINT, SIGQUIT, SIGABRT, SIGHUP, SIGUSR1, SIGUSR2, SIGURG};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        signal(signals[i], SIG_IGN);
+    answer_all();
+    hang();
+}
+
+/* Its children hold the listener and outlive it. `argument` is how many there are. */
+static void fork_children(void)
+{
+    for (long i = 0; i < argument; i++)
+        if (fork() == 0) {
+            signal(SIGTERM, SIG_IGN);
+            hang();
+        }
+    answer_all();
+}
+
+/* Goes to the background: what the master started ends with 0, a stranger goes on serving. */
+static void daemonize(void)
+{
+    if (fork() > 0)
+        _exit(0);
+    setsid();
+    answer_all();
+}
+
+/* Writes `argument` MiB to its standard error, then serves. */
+static void stderr_flood(void)
+{
+    static char line[64 << 10];
+    for (size_t i = 0; i < sizeof line; i++)
+        line[i] = i % 128 == 127 ? '\n' : 'f';
+    for (long i = 0; i < argument * 16; i++)
+        write_all(2, line, sizeof line);
+    answer_all();
+}
+
+/* Lines of every sort: whole, in halves, empty, too long, binary, and one that has no end. */
+static void stderr_lines(void)
+{
+    static const char binary[] = "binary \0 \1 \33[31m \377 end\n";
+    static char length[100000];
+    memset(length, 'L', sizeof length);
+    length[sizeof length - 1] = '\n';
+    write_all(2, "first line\nsecond line\n", 23);
+    write_all(2, "one ", 4);
+    contract_wait(50);
+    write_all(2, "half\n\n", 6);
+    write_all(2, length, sizeof length);
+    write_all(2, binary, sizeof binary - 1);
+    write_all(1, "from stdout\n", 12);
+    write_all(2, "no end", 6);
+    answer_all();
+}
+
+/* Dies of a signal in the midst of a request that has `crash` in its query. */
+static void crash_on_request(void)
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        if (contract_flag(FCGX_GetParam("QUERY_STRING", request.envp), "crash"))
+            raise(SIGSEGV);
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
+/* Leaves of its own free will after `argument` requests, as php-cgi does. */
+static void leave_after(void)
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    for (long served = 0; served < argument && FCGX_Accept_r(&request) == 0; served++) {
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
+/* Takes `argument` ms to come up. */
+static void slow_start(void)
+{
+    contract_wait(argument);
+    answer_all();
+}
+
+/* Waits with poll before it accepts, as event loops do. */
+static void poll_first(void)
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    struct pollfd waited = {.fd = 0, .events = POLLIN};
+    while (poll(&waited, 1, -1) != 0 && FCGX_Accept_r(&request) == 0) {
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
+/* The same with epoll. */
+static void epoll_first(void)
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &event) != 0)
+        exit(1);
+    while (epoll_wait(epoll, &event, 1, -1) != 0 && FCGX_Accept_r(&request) == 0) {
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} modes[] = {
+    {"exit", exit_now},
+    {"crash", crash},
+    {"never-accept", never_accept},
+    {"close-listener", close_listener},
+    {"ignore-signals", ignore_signals},
+    {"fork-children", fork_children},
+    {"daemonize", daemonize},
+    {"stderr-flood", stderr_flood},
+    {"stderr-lines", stderr_lines},
+    {"crash-on-request", crash_on_request},
+    {"leave-after", leave_after},
+    {"slow-start", slow_start},
+    {"poll", poll_first},
+    {"epoll", epoll_first},
+};
+
+int main(int argc, char **argv)
+{
+    argument = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (argc > 1 && strcmp(argv[1], modes[i].name) == 0) {
+            modes[i].run();
+            return 0;
+        }
+    fprintf(stderr, "usage: bad MODE [ARGUMENT]; modes:");
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        fprintf(stderr, " %s", modes[i].name);
+    fprintf(stderr, "\n");
+    return 64;
+}
