@@ -94,7 +94,7 @@ int proc_table_read(struct proc_table *table)
     __attribute__((cleanup(directory_cleanup))) DIR *directory = opendir("/proc");
     if (directory == NULL)
         return -errno;
-    const char *name;
+    const char *name = "";
     int more;
     while ((more = next_number(directory, &name)) > 0) {
         pid_t group = getpgid(number(name));
@@ -144,7 +144,7 @@ int proc_each_thread(pid_t pid, proc_thread_fn *each, void *context)
     __attribute__((cleanup(directory_cleanup))) DIR *directory = opendir(path);
     if (directory == NULL)
         return translate(errno) == -ESRCH ? 0 : translate(errno);
-    const char *name;
+    const char *name = "";
     int more, result = 0;
     while (result == 0 && (more = next_number(directory, &name)) != 0)
         result = more < 0 ? more : each(pid, number(name), context);
@@ -154,7 +154,7 @@ int proc_each_thread(pid_t pid, proc_thread_fn *each, void *context)
 /* The state letter of a stat file. The program's name before it may hold anything, parentheses too. */
 static int read_state(const char *path, char *ret_letter)
 {
-    char text[512];
+    char text[512] = "";
     int error = read_text(path, text, sizeof text);
     if (error != 0)
         return error;
@@ -209,7 +209,7 @@ bool proc_ended(pid_t pid)
 
 int proc_thread_call(pid_t pid, pid_t thread, struct proc_call *ret_call)
 {
-    char path[PATH_SIZE], text[256];
+    char path[PATH_SIZE], text[256] = "";
     struct proc_call call = {.number = -1};
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, thread);
     int error = read_text(path, text, sizeof text);
@@ -243,10 +243,10 @@ static int each_socket_in(const char *path, proc_socket_fn *each, void *context,
     __attribute__((cleanup(directory_cleanup))) DIR *directory = opendir(path);
     if (directory == NULL)
         return translate(errno) == -ESRCH ? 0 : translate(errno);
-    const char *name;
+    const char *name = "";
     int more, result = 0;
     while (result == 0 && (more = next_number(directory, &name)) != 0) {
-        uint64_t inode;
+        uint64_t inode = 0;
         *ret_any = true;
         result = more < 0 ? more : read_socket(dirfd(directory), name, &inode);
         if (result == 0)

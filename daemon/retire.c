@@ -103,16 +103,10 @@ static void resume(struct retirement *r)
 
 static void inspect(struct retirement *r, struct look *look, int64_t now_ms)
 {
-    if (proc_ended(r->group)) {
+    if (proc_ended(r->group) || (r->halted && is_idle(r->group, look))) {
         finish(r);
-    } else if (!r->halted) {
+    } else if (!r->halted && now_ms - r->halted_at_ms < HALT_LIMIT_MS) {
         r->due_ms = now_ms + HALT_DELAY_MS;
-        if (now_ms - r->halted_at_ms >= HALT_LIMIT_MS) {
-            resume(r);
-            see_busy(r, now_ms);
-        }
-    } else if (is_idle(r->group, look)) {
-        finish(r);
     } else {
         resume(r);
         see_busy(r, now_ms);
