@@ -1,9 +1,9 @@
 /* The policy's actions, executed; see act.h. */
 #include "daemon/act.h"
 
+#include "daemon/kernel/spawn.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
-#include "daemon/spawn.h"
 #include "pool/assert.h"
 
 #include <errno.h>

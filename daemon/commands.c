@@ -1,8 +1,8 @@
 /* The master's half of the commands; see commands.h. */
 #include "daemon/commands.h"
 
+#include "daemon/base/exit_code.h"
 #include "daemon/master.h"
-#include "daemon/options.h"
 #include "daemon/status.h"
 
 #include <string.h>

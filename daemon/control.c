@@ -1,10 +1,10 @@
 /* The control socket's server; see control.h. */
 #include "daemon/control.h"
 
+#include "daemon/base/exit_code.h"
+#include "daemon/base/log.h"
 #include "daemon/commands.h"
-#include "daemon/log.h"
 #include "daemon/master.h"
-#include "daemon/options.h"
 
 #include <errno.h>
 #include <fcntl.h>

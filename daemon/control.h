@@ -7,7 +7,7 @@
 #ifndef FCGIPOOL_DAEMON_CONTROL_H
 #define FCGIPOOL_DAEMON_CONTROL_H
 
-#include "daemon/listener.h"
+#include "daemon/kernel/listener.h"
 
 #include <ev.h>
 #include <jansson.h>

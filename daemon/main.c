@@ -1,7 +1,7 @@
 /* The fcgipool program: finds the subcommand. */
-#include "daemon/cmd.h"
-#include "daemon/options.h"
-#include "daemon/title.h"
+#include "daemon/base/exit_code.h"
+#include "daemon/base/title.h"
+#include "daemon/cmd/cmd.h"
 
 #include <stdio.h>
 #include <string.h>

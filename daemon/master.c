@@ -2,14 +2,14 @@
 #include "daemon/master.h"
 
 #include "daemon/act.h"
-#include "daemon/clock.h"
-#include "daemon/memory.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/exit_code.h"
+#include "daemon/base/memory.h"
+#include "daemon/base/paths.h"
+#include "daemon/base/pidfile.h"
+#include "daemon/base/title.h"
 #include "daemon/observe.h"
-#include "daemon/options.h"
-#include "daemon/paths.h"
-#include "daemon/pidfile.h"
 #include "daemon/signals.h"
-#include "daemon/title.h"
 #include "pool/assert.h"
 
 #include <errno.h>

@@ -8,10 +8,10 @@
 #ifndef FCGIPOOL_DAEMON_MASTER_H
 #define FCGIPOOL_DAEMON_MASTER_H
 
-#include "daemon/conf.h"
+#include "daemon/base/log.h"
+#include "daemon/conf/conf.h"
 #include "daemon/control.h"
-#include "daemon/listener.h"
-#include "daemon/log.h"
+#include "daemon/kernel/listener.h"
 #include "daemon/worker.h"
 #include "pool/policy.h"
 

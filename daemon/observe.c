@@ -1,7 +1,7 @@
 /* Looking at workers and the queue from outside; see observe.h. */
 #include "daemon/observe.h"
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "daemon/master.h"
 
 #include <stdlib.h>

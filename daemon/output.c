@@ -1,7 +1,7 @@
 /* Workers' output; see output.h. */
 #include "daemon/output.h"
 
-#include "daemon/log.h"
+#include "daemon/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* Reaping; see reap.h. */
 #include "daemon/reap.h"
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
 

@@ -1,7 +1,7 @@
 /* The JSON of `status`; see status.h. */
 #include "daemon/status.h"
 
-#include "daemon/clock.h"
+#include "daemon/base/clock.h"
 #include "daemon/master.h"
 
 #include <unistd.h>

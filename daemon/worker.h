@@ -4,8 +4,8 @@
 #ifndef FCGIPOOL_DAEMON_WORKER_H
 #define FCGIPOOL_DAEMON_WORKER_H
 
+#include "daemon/kernel/retire.h"
 #include "daemon/output.h"
-#include "daemon/retire.h"
 
 struct worker {
     pid_t pid;                    /* 0: nobody; leader of its process group; not yet reaped */

@@ -52,6 +52,11 @@ def test_the_tree_as_it_is_passes(tree):
         ("pool/policy.c", "<stdlib.h>"),
         ("pool/policy.h", "<ev.h>"),
         ("daemon/act.c", '"tests/tool.h"'),
+        ("daemon/act.c", '"daemon/cmd/client.h"'),
+        ("daemon/conf/conf.c", '"daemon/master.h"'),
+        ("daemon/kernel/retire.c", '"daemon/conf/conf.h"'),
+        ("daemon/kernel/retire.c", '"pool/policy.h"'),
+        ("daemon/base/log.c", '"daemon/kernel/proc.h"'),
     ],
 )
 def test_a_forbidden_include_is_named(tree, file, include):

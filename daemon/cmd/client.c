@@ -1,0 +1,132 @@
+/* A command's half of the control socket; see client.h. */
+#include "daemon/cmd/client.h"
+
+#include "daemon/base/paths.h"
+#include "daemon/cmd/options.h"
+#include "daemon/conf/conf.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int fail(int code, const char *path, const char *why)
+{
+    fprintf(stderr, "fcgipool: control socket %s: %s\n", path, why);
+    return code;
+}
+
+/* Only our user's master and root's are believed. */
+static bool is_trusted(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid() || geteuid() == 0);
+}
+
+/* Returns 0 with the connection, or an exit code. */
+static int connect_to(const char *path, FILE **ret_stream)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return fail(EXIT_USAGE, path, "the path is too long");
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return fail(EXIT_FAILED, path, strerror(errno));
+    int code = EXIT_DONE;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address))
+        code = errno == ENOENT || errno == ECONNREFUSED ? fail(EXIT_NO_MASTER, path, "no master runs here")
+                                                        : fail(EXIT_FAILED, path, strerror(errno));
+    else if (!is_trusted(fd))
+        code = fail(EXIT_FAILED, path, "belongs to another user's process");
+    else if (!(*ret_stream = fdopen(fd, "r+")))
+        code = fail(EXIT_FAILED, path, strerror(errno));
+    if (code)
+        close(fd);
+    return code;
+}
+
+static void show_progress(const json_t *progress)
+{
+    char *text = isatty(STDERR_FILENO) ? json_dumps(progress, JSON_COMPACT) : NULL;
+    if (text)
+        fprintf(stderr, "\r\033[K%s", text);
+    free(text);
+}
+
+static void end_progress(bool shown)
+{
+    if (shown && isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+/* Reads until the final answer. */
+static int read_answer(FILE *stream, const char *path, json_t **ret_result)
+{
+    char *line = NULL;
+    size_t size = 0;
+    bool shown = false;
+    int code = -1;
+    while (code < 0 && getline(&line, &size, stream) > 0) {
+        json_t *message = json_loads(line, 0, NULL);
+        const json_t *error = json_object_get(message, "error");
+        json_t *result = json_object_get(message, "result");
+        if (result || error)
+            end_progress(shown);
+        if (result) {
+            *ret_result = json_incref(result);
+            code = EXIT_DONE;
+        } else if (error) {
+            fprintf(stderr, "fcgipool: %s\n", json_string_value(json_object_get(error, "text")));
+            code = (int)json_integer_value(json_object_get(error, "code"));
+        } else {
+            show_progress(json_object_get(message, "progress"));
+            shown = true;
+        }
+        json_decref(message);
+    }
+    free(line);
+    return code < 0 ? fail(EXIT_FAILED, path, "the master went away without an answer") : code;
+}
+
+/* Takes over `args`. */
+static json_t *request_json(const char *file, const char *control, const char *command, json_t *args)
+{
+    char absolute[PATH_MAX];
+    json_t *request =
+        json_pack("{s:i,s:s,s:o}", "v", 1, "command", command, "args", args ? args : json_object());
+    /* Who names the socket means the master behind it, whatever its file. */
+    if (!control && paths_absolute_here(file, absolute, sizeof absolute) == 0)
+        json_object_set_new(request, "file", json_string(absolute));
+    return request;
+}
+
+int client_run(const char *file, const char *control, const char *command, json_t *args, json_t **ret_result)
+{
+    char path[PATH_MAX];
+    FILE *stream;
+    json_t *request = request_json(file, control, command, args);
+    int code = EXIT_DONE;
+    if (control)
+        snprintf(path, sizeof path, "%s", control);
+    else if (conf_control_socket(file, path, sizeof path))
+        code = fail(EXIT_USAGE, file, "the path is too long");
+    if (code == EXIT_DONE)
+        code = connect_to(path, &stream);
+    if (code == EXIT_DONE) {
+        json_dumpf(request, stream, JSON_COMPACT);
+        fputc('\n', stream);
+        fflush(stream);
+        code = read_answer(stream, path, ret_result);
+        fclose(stream);
+    }
+    json_decref(request);
+    return code;
+}

@@ -1,0 +1,14 @@
+/* A command's half of the control socket: finds the master, asks, shows progress, waits for the answer. */
+#ifndef FCGIPOOL_DAEMON_CMD_CLIENT_H
+#define FCGIPOOL_DAEMON_CMD_CLIENT_H
+
+#include <jansson.h>
+
+/* Asks the master of the control file `file` to run `command`. `control`, if not NULL, is the path of its
+ * control socket; else the file leads to it. Takes over `args` (NULL: none). Progress goes to standard error
+ * when that is a terminal, errors always. Returns 0 with the result (a new reference), or the exit code: no
+ * such master, or what the master answered. */
+__attribute__((warn_unused_result)) int client_run(const char *file, const char *control, const char *command,
+                                                   json_t *args, json_t **ret_result);
+
+#endif

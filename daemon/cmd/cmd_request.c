@@ -1,0 +1,288 @@
+/*
+ * `fcgipool request`: one FastCGI request to any address, as a web server would make it; the answer's body
+ * goes to stdout, what the worker complains of to stderr. Exit status: 0 a complete answer with a status
+ * below 500; 64 usage; 69 nobody listens; 75 timed out; 78 bad control file; 70 otherwise.
+ */
+#include "daemon/base/memory.h"
+#include "daemon/cmd/cmd.h"
+#include "daemon/cmd/options.h"
+#include "daemon/cmd/request.h"
+#include "daemon/conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: fcgipool request [OPTION]... [FILE]\n"
+    "Sends one FastCGI request to the pool of the control file FILE, prints the answer.\n"
+    "  --to ADDRESS         where to, instead of FILE's `listen`: unix:PATH, unix:@NAME, HOST:PORT\n"
+    "  --method METHOD      GET, or POST with --body\n"
+    "  --uri URI            path and query, \"/\" unless set\n"
+    "  --param NAME=VALUE   a CGI variable, added or replaced; any number of times\n"
+    "  --body FILE          the request body; \"-\" is standard input\n"
+    "  --timeout SECONDS    for all of it, 30 unless set; 0 means no limit\n"
+    "  -i, --include        print the response headers too\n"
+    "  -h, --help           this text\n";
+
+enum { TIMEOUT_DEFAULT_MS = 30000, TIMEOUT_MAX_S = 86400, READ_SIZE = 65536 };
+
+/* Not an exit status: the command goes on. */
+enum { GOES_ON = -1 };
+
+struct request_options {
+    const char *to;   /* NULL: file's `listen` */
+    const char *file; /* NULL with `to` */
+    const char *method;
+    const char *uri;
+    const char *body_file; /* NULL: no body */
+    int64_t timeout_ms;    /* 0: none */
+    bool include;
+
+    char **params; /* the operands of --param, owned list, borrowed texts */
+    size_t param_count;
+    uint8_t *body; /* owned */
+    size_t body_length;
+};
+
+struct environment {
+    struct fcgi_pair *pairs; /* owned; names and values are borrowed */
+    size_t count;
+    char content_length[24]; /* of a body; else empty */
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+static void options_fini(struct request_options *options)
+{
+    free(options->params);
+    free(options->body);
+}
+
+static void free_conf(struct conf **conf)
+{
+    conf_free(*conf);
+}
+
+static void environment_fini(struct environment *environment)
+{
+    free(environment->pairs);
+}
+
+static bool parse_seconds(const char *text, int64_t *ret_ms)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= TIMEOUT_MAX_S))
+        return false;
+    *ret_ms = (int64_t)(seconds * 1000);
+    if (*ret_ms == 0 && seconds > 0)
+        *ret_ms = 1;
+    return true;
+}
+
+/* Returns GOES_ON or the status to exit with. */
+static int parse_options(int argc, char **argv, struct request_options *options)
+{
+    enum { TO = 256, METHOD, URI, PARAM, BODY, TIMEOUT };
+    static const struct option table[] = {
+        {"to", required_argument, NULL, TO},
+        {"method", required_argument, NULL, METHOD},
+        {"uri", required_argument, NULL, URI},
+        {"param", required_argument, NULL, PARAM},
+        {"body", required_argument, NULL, BODY},
+        {"timeout", required_argument, NULL, TIMEOUT},
+        {"include", no_argument, NULL, 'i'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    options->params = memory_must(calloc((size_t)argc, sizeof *options->params));
+    while ((option = getopt_long(argc, argv, "ih", table, NULL)) != -1) {
+        switch (option) {
+        case TO:
+            options->to = optarg;
+            break;
+        case METHOD:
+            options->method = optarg;
+            break;
+        case URI:
+            options->uri = optarg;
+            break;
+        case PARAM:
+            if (optarg[0] == '=' || !strchr(optarg, '='))
+                return request_fail(EXIT_USAGE, "--param takes NAME=VALUE, not \"%s\"", optarg);
+            options->params[options->param_count++] = optarg;
+            break;
+        case BODY:
+            options->body_file = optarg;
+            break;
+        case TIMEOUT:
+            if (!parse_seconds(optarg, &options->timeout_ms))
+                return request_fail(EXIT_USAGE, "--timeout takes a number of seconds up to %d, not \"%s\"",
+                                    TIMEOUT_MAX_S, optarg);
+            break;
+        case 'i':
+            options->include = true;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return EXIT_DONE;
+        default:
+            fputs(usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (options->to)
+        return optind == argc ? GOES_ON : request_fail(EXIT_USAGE, "either --to or a control file, not both");
+    options->file = options_file(argc, argv, optind);
+    return options->file ? GOES_ON : EXIT_USAGE;
+}
+
+/* The body is read as a whole, because CONTENT_LENGTH goes first. Returns GOES_ON or the status to exit with.
+ */
+static int read_body(struct request_options *options)
+{
+    size_t size = 0;
+    bool standard_input = strcmp(options->body_file, "-") == 0;
+    __attribute__((cleanup(close_fd))) int fd =
+        standard_input ? dup(STDIN_FILENO) : open(options->body_file, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return request_fail(EXIT_USAGE, "%s: %s", options->body_file, strerror(errno));
+    for (;;) {
+        ssize_t got;
+
+        if (size - options->body_length < READ_SIZE) {
+            size = 2 * size + READ_SIZE;
+            options->body = memory_must(realloc(options->body, size));
+        }
+        got = read(fd, options->body + options->body_length, size - options->body_length);
+        if (got < 0)
+            return request_fail(EXIT_USAGE, "%s: %s", options->body_file, strerror(errno));
+        if (got == 0)
+            return GOES_ON;
+        options->body_length += (size_t)got;
+    }
+}
+
+static void environment_set(struct environment *environment, struct bytes name, struct bytes value)
+{
+    struct fcgi_pair *pair = environment->pairs;
+
+    while (pair < environment->pairs + environment->count &&
+           (pair->name.length != name.length || memcmp(pair->name.data, name.data, name.length) != 0))
+        pair++;
+    if (pair == environment->pairs + environment->count)
+        environment->count++;
+    *pair = (struct fcgi_pair){.name = name, .value = value};
+}
+
+/* What a web server sends for a request like this (RFC 3875 section 4), then what --param says. As with
+ * nginx, length and type of a missing body are empty. REDIRECT_STATUS is what php-cgi wants to see. */
+static void environment_init(struct environment *environment, const struct request_options *options)
+{
+    const char *content_type = options->body_file ? "application/octet-stream" : "";
+    const char *method = options->method ? options->method : options->body_file ? "POST" : "GET";
+    const char *query = strchrnul(options->uri, '?');
+    struct bytes path = {.data = (const uint8_t *)options->uri, .length = (size_t)(query - options->uri)};
+    const struct {
+        const char *name;
+        struct bytes value;
+    } usual[] = {
+        {"GATEWAY_INTERFACE", bytes_of("CGI/1.1")},
+        {"SERVER_SOFTWARE", bytes_of("fcgipool/" FCGIPOOL_VERSION)},
+        {"SERVER_PROTOCOL", bytes_of("HTTP/1.1")},
+        {"SERVER_NAME", bytes_of("localhost")},
+        {"SERVER_ADDR", bytes_of("127.0.0.1")},
+        {"SERVER_PORT", bytes_of("80")},
+        {"REMOTE_ADDR", bytes_of("127.0.0.1")},
+        {"REMOTE_PORT", bytes_of("0")},
+        {"REQUEST_SCHEME", bytes_of("http")},
+        {"HTTP_HOST", bytes_of("localhost")},
+        {"REQUEST_METHOD", bytes_of(method)},
+        {"REQUEST_URI", bytes_of(options->uri)},
+        {"DOCUMENT_URI", path},
+        {"SCRIPT_NAME", path},
+        {"QUERY_STRING", bytes_of(*query ? query + 1 : query)},
+        {"CONTENT_LENGTH", bytes_of(environment->content_length)},
+        {"CONTENT_TYPE", bytes_of(content_type)},
+        {"REDIRECT_STATUS", bytes_of("200")},
+    };
+    size_t usual_count = sizeof usual / sizeof usual[0];
+
+    environment->pairs = memory_must(calloc(usual_count + options->param_count, sizeof *environment->pairs));
+    for (size_t i = 0; i < usual_count; i++)
+        environment_set(environment, bytes_of(usual[i].name), usual[i].value);
+    for (size_t i = 0; i < options->param_count; i++) {
+        const char *param = options->params[i];
+        const char *border = strchr(param, '=');
+        struct bytes name = {.data = (const uint8_t *)param, .length = (size_t)(border - param)};
+
+        environment_set(environment, name, bytes_of(border + 1));
+    }
+}
+
+/* Both tell where to connect to. They return GOES_ON or the status to exit with. */
+static int address_of_pool(const char *file, struct address *ret_address)
+{
+    __attribute__((cleanup(problems_fini))) struct problems problems = PROBLEMS_INIT;
+    __attribute__((cleanup(free_conf))) struct conf *conf = NULL;
+    struct problem problem;
+
+    if (conf_load(file, NULL, 0, &problems, &conf) < 0) {
+        problems_print(&problems, stderr);
+        return EXIT_BAD_CONFIG;
+    }
+    if (address_parse(conf_text(conf, SETTING_ID_LISTEN), ret_address, &problem) < 0)
+        return request_fail(EXIT_BAD_CONFIG, "listen: %s", problem.text);
+    return GOES_ON;
+}
+
+static int address_of_option(const char *to, struct address *ret_address)
+{
+    struct problem problem;
+
+    if (address_parse(to, ret_address, &problem) < 0)
+        return request_fail(EXIT_USAGE, "--to: %s", problem.text);
+    return GOES_ON;
+}
+
+int cmd_request(int argc, char **argv)
+{
+    __attribute__((cleanup(options_fini))) struct request_options options = {
+        .uri = "/",
+        .timeout_ms = TIMEOUT_DEFAULT_MS,
+    };
+    __attribute__((cleanup(environment_fini))) struct environment environment = {0};
+    struct request request = {0};
+    int status = parse_options(argc, argv, &options);
+
+    if (status == GOES_ON && options.body_file)
+        status = read_body(&options);
+    if (status == GOES_ON)
+        status = options.to ? address_of_option(options.to, &request.address)
+                            : address_of_pool(options.file, &request.address);
+    if (status != GOES_ON)
+        return status;
+
+    if (options.body_file)
+        snprintf(environment.content_length, sizeof environment.content_length, "%zu", options.body_length);
+    environment_init(&environment, &options);
+    request.params = environment.pairs;
+    request.param_count = environment.count;
+    request.body = (struct bytes){.data = options.body, .length = options.body_length};
+    request.timeout_ms = options.timeout_ms;
+    request.include = options.include;
+    return request_run(&request);
+}

@@ -1,0 +1,56 @@
+/* `fcgipool start`: runs the pool of a control file in the foreground. */
+#include "daemon/cmd/cmd.h"
+#include "daemon/cmd/options.h"
+#include "daemon/conf/conf.h"
+#include "daemon/master.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+static const char usage[] =
+    "usage: fcgipool start [--set PATH=VALUE]... [FILE]\n"
+    "Runs the pool of the control file FILE in the foreground until it is stopped.\n"
+    "  --set PATH=VALUE  override a setting, as in --set workers=8; may be repeated\n"
+    "  -h, --help        this text\n"
+    "Signals: TERM graceful stop, INT and QUIT quick stop, TTIN and TTOU one worker more or less.\n"
+    "Exit code: 0 stopped, 64 usage, 70 failed, 75 already running, 78 bad control file.\n";
+
+enum { OPTION_SET = 256 };
+
+static const struct option long_options[] = {
+    {"set", required_argument, NULL, OPTION_SET},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int start(const char *file, const struct options_sets *sets)
+{
+    struct problems problems = PROBLEMS_INIT;
+    struct conf *conf;
+    int code = EXIT_BAD_CONFIG;
+    int result = conf_load(file, sets->items, sets->count, &problems, &conf);
+    problems_print(&problems, stderr);
+    problems_fini(&problems);
+    if (result == 0) {
+        code = master_run(conf);
+        conf_free(conf);
+    }
+    return code;
+}
+
+int cmd_start(int argc, char **argv)
+{
+    struct options_sets sets __attribute__((cleanup(options_sets_fini))) = OPTIONS_SETS_INIT;
+    int option;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        if (option == OPTION_SET) {
+            options_sets_add(&sets, optarg);
+        } else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    const char *file = options_file(argc, argv, optind);
+    return file ? start(file, &sets) : EXIT_USAGE;
+}

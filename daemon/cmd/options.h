@@ -1,0 +1,30 @@
+/*
+ * What the subcommands share: the control file operand, repeated --set.
+ */
+#ifndef FCGIPOOL_DAEMON_CMD_OPTIONS_H
+#define FCGIPOOL_DAEMON_CMD_OPTIONS_H
+
+#include "daemon/base/exit_code.h"
+
+#include <stddef.h>
+
+/* The control file: the operand argv[index], else the first that exists of ./pool.json and
+ * /etc/fcgipool/pool.json. NULL, after a message on stderr, when there is more than one operand or none of
+ * the files. A file that is named need not exist. */
+const char *options_file(int argc, char **argv, int index);
+
+/* The overrides of --set, in order; the strings are argv's. */
+struct options_sets {
+    char **items; /* owned */
+    size_t count;
+};
+
+#define OPTIONS_SETS_INIT                                                                                    \
+    {                                                                                                        \
+        0                                                                                                    \
+    }
+
+void options_sets_add(struct options_sets *sets, char *set);
+void options_sets_fini(struct options_sets *sets);
+
+#endif

@@ -1,0 +1,236 @@
+/* One request on a socket; see request.h. */
+#include "daemon/cmd/request.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/cmd/options.h"
+#include "protocol/cgi_response.h"
+#include "protocol/fcgi_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BUFFER_SIZE = 65536 };
+
+/* Not an exit status: the exchange goes on. */
+enum { GOES_ON = -1 };
+
+struct exchange {
+    int fd;
+    int64_t deadline_ms; /* 0: none */
+    bool include;
+    bool sends; /* false once the worker does not read any more */
+    struct bytes body;
+    struct fcgi_client client;
+    struct cgi_response response;
+    size_t out_position;
+    size_t out_length;
+    uint8_t out[BUFFER_SIZE];
+    uint8_t in[BUFFER_SIZE];
+};
+
+static void exchange_fini(struct exchange *exchange)
+{
+    if (exchange->fd >= 0)
+        close(exchange->fd);
+}
+
+int request_fail(int status, const char *format, ...)
+{
+    va_list arguments;
+
+    fflush(stdout);
+    fputs("fcgipool request: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return status;
+}
+
+/* Milliseconds until the deadline, for poll; -1 when there is none. */
+static int time_left(const struct exchange *exchange)
+{
+    int64_t left = exchange->deadline_ms - clock_now_ms();
+
+    if (!exchange->deadline_ms)
+        return -1;
+    return left > 0 ? (int)left : 0;
+}
+
+/* A blocking connect with a time limit, because a full queue of a unix socket cannot be polled for.
+ * Returns GOES_ON or the status to exit with. */
+static int connect_to(struct exchange *exchange, const struct address *address)
+{
+    char name[ADDRESS_TEXT_SIZE];
+    int left_ms = time_left(exchange);
+    struct timeval limit = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000 + 1};
+
+    address_format(address, name, sizeof name);
+    exchange->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (exchange->fd < 0)
+        return request_fail(EXIT_FAILED, "socket: %s", strerror(errno));
+    if (left_ms >= 0 && setsockopt(exchange->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
+        return request_fail(EXIT_FAILED, "SO_SNDTIMEO: %s", strerror(errno));
+    if (connect(exchange->fd, (const struct sockaddr *)&address->storage, address->length) == 0)
+        return GOES_ON;
+    switch (errno) {
+    case ECONNREFUSED:
+    case ENOENT:
+        return request_fail(EXIT_NO_MASTER, "%s: nobody listens there (%s)", name, strerror(errno));
+    case EAGAIN:
+    case EINPROGRESS:
+    case ETIMEDOUT:
+        return request_fail(EXIT_NOT_NOW, "%s: timed out before the connection was made", name);
+    default:
+        return request_fail(EXIT_FAILED, "%s: %s", name, strerror(errno));
+    }
+}
+
+/* Sends what the socket takes now. An error is no reason to stop: the answer may be there all the same. */
+static void send_some(struct exchange *exchange)
+{
+    ssize_t sent = send(exchange->fd, exchange->out + exchange->out_position,
+                        exchange->out_length - exchange->out_position, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (sent >= 0)
+        exchange->out_position += (size_t)sent;
+    else if (errno != EAGAIN && errno != EINTR)
+        exchange->sends = false;
+}
+
+/* Splits the response into header and body. A header that is none shows at the end. */
+static void print_response(struct exchange *exchange, struct bytes piece)
+{
+    struct bytes part;
+
+    for (;;) {
+        switch (cgi_response_next(&exchange->response, &piece, &part)) {
+        case CGI_RESPONSE_MORE:
+        case CGI_RESPONSE_FAULT:
+            return;
+        case CGI_RESPONSE_HEADER:
+            if (exchange->include)
+                fwrite(part.data, 1, part.length, stdout);
+            break;
+        case CGI_RESPONSE_BODY:
+            fwrite(part.data, 1, part.length, stdout);
+            break;
+        }
+    }
+}
+
+/* The status to exit with after a complete answer. */
+static int judge(const struct exchange *exchange)
+{
+    const struct fcgi_end_request *end = &exchange->client.end;
+    const struct cgi_response *response = &exchange->response;
+
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return request_fail(EXIT_FAILED, "the answer could not be written: %s", strerror(errno));
+    if (end->protocol_status != FCGI_REQUEST_COMPLETE)
+        return request_fail(EXIT_FAILED, "the worker rejected the request: protocol status %u (%s)",
+                            end->protocol_status, fcgi_status_name(end->protocol_status));
+    if (response->fault != WIRE_FAULT_NONE)
+        return request_fail(EXIT_FAILED, "received %s", wire_fault_text(response->fault));
+    if (!cgi_response_complete(response))
+        return request_fail(EXIT_FAILED, "received an answer without a complete response header");
+    if (response->status >= 500)
+        return request_fail(EXIT_FAILED, "the answer has status %u", response->status);
+    return EXIT_DONE;
+}
+
+static int fault_found(const struct exchange *exchange)
+{
+    const struct fcgi_header *header = &exchange->client.parser.header;
+
+    if (exchange->client.fault == WIRE_FAULT_VERSION)
+        return request_fail(EXIT_FAILED, "received %s", wire_fault_text(exchange->client.fault));
+    return request_fail(EXIT_FAILED, "received %s (type %u, %s; request id %u; %u bytes)",
+                        wire_fault_text(exchange->client.fault), header->type, fcgi_type_name(header->type),
+                        header->request_id, header->content_length);
+}
+
+/* Takes what has arrived. Returns GOES_ON or the status to exit with. */
+static int receive_some(struct exchange *exchange)
+{
+    ssize_t got = recv(exchange->fd, exchange->in, sizeof exchange->in, MSG_DONTWAIT);
+    struct bytes input = {.data = exchange->in, .length = got > 0 ? (size_t)got : 0};
+    struct bytes piece;
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return GOES_ON;
+    if (got < 0)
+        return request_fail(EXIT_FAILED, "the connection broke before the end of the request: %s",
+                            strerror(errno));
+    if (got == 0)
+        return request_fail(EXIT_FAILED, "the worker closed the connection before the end of its answer");
+    for (;;) {
+        switch (fcgi_client_receive(&exchange->client, &input, &piece)) {
+        case FCGI_CLIENT_MORE:
+            return GOES_ON;
+        case FCGI_CLIENT_STDOUT:
+            print_response(exchange, piece);
+            break;
+        case FCGI_CLIENT_STDERR:
+            fwrite(piece.data, 1, piece.length, stderr);
+            break;
+        case FCGI_CLIENT_END:
+            return judge(exchange);
+        case FCGI_CLIENT_FAULT:
+            return fault_found(exchange);
+        }
+    }
+}
+
+/* Sends and receives at the same time until the answer is complete. Returns the status to exit with. */
+static int run(struct exchange *exchange)
+{
+    int status = GOES_ON;
+
+    while (status == GOES_ON) {
+        struct pollfd ready = {.fd = exchange->fd, .events = POLLIN};
+        int count;
+
+        if (exchange->out_position == exchange->out_length) {
+            exchange->out_position = 0;
+            exchange->out_length = fcgi_client_send(&exchange->client, &exchange->body, true, exchange->out,
+                                                    sizeof exchange->out);
+        }
+        if (exchange->sends && exchange->out_length > 0)
+            ready.events |= POLLOUT;
+        count = poll(&ready, 1, time_left(exchange));
+        if (count < 0 && errno != EINTR)
+            return request_fail(EXIT_FAILED, "poll: %s", strerror(errno));
+        if (count == 0)
+            return request_fail(EXIT_NOT_NOW, "timed out before the answer was complete");
+        if (count > 0 && ready.revents & POLLOUT)
+            send_some(exchange);
+        if (count > 0 && ready.revents & ~POLLOUT)
+            status = receive_some(exchange);
+    }
+    return status;
+}
+
+int request_run(const struct request *request)
+{
+    __attribute__((cleanup(exchange_fini))) struct exchange exchange = {
+        .fd = -1,
+        .deadline_ms = request->timeout_ms ? clock_now_ms() + request->timeout_ms : 0,
+        .include = request->include,
+        .sends = true,
+        .body = request->body,
+    };
+    enum wire_fault fault = fcgi_client_init(&exchange.client, request->params, request->param_count, 0);
+    int status;
+
+    if (fault != WIRE_FAULT_NONE)
+        return request_fail(EXIT_USAGE, "a parameter has %s", wire_fault_text(fault));
+    cgi_response_init(&exchange.response);
+    status = connect_to(&exchange, &request->address);
+    return status == GOES_ON ? run(&exchange) : status;
+}

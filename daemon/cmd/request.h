@@ -1,0 +1,33 @@
+/*
+ * One FastCGI request to a worker, as a web server makes it, with the answer on stdout and what the worker
+ * complains of on stderr. Blocks until the answer is complete; for commands, not for the master.
+ */
+#ifndef FCGIPOOL_DAEMON_CMD_REQUEST_H
+#define FCGIPOOL_DAEMON_CMD_REQUEST_H
+
+#include "daemon/kernel/address.h"
+#include "protocol/fcgi_pairs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All borrowed. */
+struct request {
+    struct address address;
+    const struct fcgi_pair *params;
+    size_t param_count;
+    struct bytes body;
+    int64_t timeout_ms; /* from connecting to the end of the answer; at most a day; 0: none */
+    bool include;       /* print the response header too */
+};
+
+/* Returns the status to exit with: 0 a complete answer with a status below 500; 69 nobody listens; 75 timed
+ * out; 70 otherwise, 64 for parameters that cannot be encoded. Every status but 0 has been explained on
+ * stderr. */
+int request_run(const struct request *request);
+
+/* Explains on stderr, after what stdout holds. Returns `status`, so that a failing function can end in
+ * `return request_fail(...)`. */
+__attribute__((format(printf, 2, 3))) int request_fail(int status, const char *format, ...);
+
+#endif

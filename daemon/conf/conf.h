@@ -1,0 +1,63 @@
+/*
+ * A control file that was read and found valid: one generation's settings.
+ * Order of precedence: defaults < control file < `--set path=VALUE`.
+ */
+#ifndef FCGIPOOL_DAEMON_CONF_CONF_H
+#define FCGIPOOL_DAEMON_CONF_CONF_H
+
+#include "daemon/base/problem.h"
+#include "pool/settings.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+struct conf;
+
+/* Reads and validates `file` (a regular file of at most 1 MiB) with `set_count` overrides "path=VALUE" (VALUE
+ * is JSON where it parses, else a string). Every fault and warning found is added to `problems`. Returns 0
+ * and the object (owned by the caller), or -EINVAL (problems say why), -ENOENT and other read errors (also in
+ * problems). */
+__attribute__((warn_unused_result)) int conf_load(const char *file, char *const *sets, size_t set_count,
+                                                  struct problems *problems, struct conf **ret_conf);
+
+/* Accepts NULL. */
+void conf_free(struct conf *conf);
+
+/* The scalars; lives as long as the object. */
+const struct settings *conf_settings(const struct conf *conf);
+
+/* The value of a setting of type STRING, PATH (absolute), ADDRESS or WORD, its default, or NULL when not set.
+ * NAME, CHDIR and CONTROL_SOCKET are always set. Lives as long as the object. */
+const char *conf_text(const struct conf *conf, enum setting_id id);
+
+/* The JSON of a setting of type STRINGS or MAP, borrowed, or NULL when not set. */
+const json_t *conf_json(const struct conf *conf, enum setting_id id);
+
+/* The control file, as an absolute path. */
+const char *conf_file(const struct conf *conf);
+
+/* Uid and gid of a unix socket, looked up at load; -1 when listen_owner or listen_group is not set. */
+uid_t conf_listen_owner(const struct conf *conf);
+gid_t conf_listen_group(const struct conf *conf);
+
+/* A worker's arguments, and its whole environment: the master's as it was at load, and `env`.
+ * NULL-terminated; owned by the object. */
+char **conf_argv(const struct conf *conf);
+char **conf_environment(const struct conf *conf);
+
+/* The absolute path of the program of `command`, looked up now: from `chdir` when it has a slash, else in the
+ * PATH of the workers' environment. Returns 0, -ENOENT, -EACCES (not executable), -EISDIR, or another -errno.
+ */
+__attribute__((warn_unused_result)) int conf_program(const struct conf *conf, char *ret_path, size_t size);
+
+/* Where the pool of `file` has its control socket, even when the file is broken or gone: `name` and
+ * `control_socket` are read leniently, else the file's stem decides. Writes an absolute path.
+ * Returns 0, -ENAMETOOLONG, or -ENOENT (a relative `file`, and the working directory is gone). */
+__attribute__((warn_unused_result)) int conf_control_socket(const char *file, char *ret_path, size_t size);
+
+/* Writes one line a setting, "path = JSON value  # default, FILE:LINE or --set", in table order. */
+void conf_dump(const struct conf *conf, FILE *stream);
+
+#endif

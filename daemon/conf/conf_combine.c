@@ -1,0 +1,100 @@
+/* Faults and warnings that only show when all values are known; see conf_object.h. */
+#include "daemon/conf/conf_object.h"
+#include "daemon/conf/conf_value.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* The end that was not given stays at its default, unless the other one passes it. */
+static void complete_workers(struct conf *conf)
+{
+    struct settings *settings = &conf->settings;
+    struct conf_place *min = &conf->places[SETTING_ID_workers_min];
+    struct conf_place *max = &conf->places[SETTING_ID_workers_max];
+
+    if (settings->workers_min <= settings->workers_max)
+        return;
+    if (max->source == CONF_DEFAULT) {
+        settings->workers_max = settings->workers_min;
+        *max = *min;
+    } else if (min->source == CONF_DEFAULT) {
+        settings->workers_min = settings->workers_max;
+        *min = *max;
+    }
+}
+
+static bool sound(const struct conf *conf, enum setting_id id)
+{
+    return !conf->places[id].faulty;
+}
+
+static void check_order(struct conf *conf, struct problems *problems, enum setting_id low,
+                        enum setting_id high)
+{
+    char low_text[CONF_VALUE_SIZE], high_text[CONF_VALUE_SIZE];
+    int64_t a = settings_get(&conf->settings, low), b = settings_get(&conf->settings, high);
+
+    if (!sound(conf, low) || !sound(conf, high) || a <= b)
+        return;
+    conf_value_text(settings_table[low].type, a, low_text);
+    conf_value_text(settings_table[high].type, b, high_text);
+    if (conf_given(conf, low))
+        conf_fault(conf, problems, low, "%s is more than %s, which is %s", low_text,
+                   settings_table[high].path, high_text);
+    else
+        conf_fault(conf, problems, high, "%s is less than %s, which is %s", high_text,
+                   settings_table[low].path, low_text);
+}
+
+static void warn_of_scaling(struct conf *conf, struct problems *problems)
+{
+    const struct settings *settings = &conf->settings;
+    bool good = sound(conf, SETTING_ID_workers_min) && sound(conf, SETTING_ID_workers_max);
+    if (good && settings->workers_max > settings->workers_min)
+        conf_warn(conf, problems, SETTING_ID_workers_max,
+                  "scaling by load is not yet in effect: the pool keeps workers.min = %" PRId64 " workers",
+                  settings->workers_min);
+}
+
+static void warn_of_cut_requests(struct conf *conf, struct problems *problems)
+{
+    const struct settings *settings = &conf->settings;
+    enum setting_id graceful = SETTING_ID_graceful_timeout_ms, timeout = SETTING_ID_timeout_ms;
+    char short_text[CONF_VALUE_SIZE], long_text[CONF_VALUE_SIZE];
+
+    if (!sound(conf, graceful) || !sound(conf, timeout) || settings->timeout_ms == 0 ||
+        settings->graceful_timeout_ms >= settings->timeout_ms)
+        return;
+    conf_value_text(SETTING_SECONDS, settings->graceful_timeout_ms, short_text);
+    conf_value_text(SETTING_SECONDS, settings->timeout_ms, long_text);
+    if (conf_given(conf, graceful))
+        conf_warn(conf, problems, graceful,
+                  "%s is less than timeout, which is %s: a long request is cut when its worker is retired",
+                  short_text, long_text);
+    else
+        conf_warn(
+            conf, problems, timeout,
+            "%s is more than graceful_timeout, which is %s: a long request is cut when its worker is retired",
+            long_text, short_text);
+}
+
+static void check_sockets_differ(struct conf *conf, struct problems *problems)
+{
+    const char *listen = conf->texts[SETTING_ID_LISTEN], *control = conf->texts[SETTING_ID_CONTROL_SOCKET];
+    if (listen && control && strncmp(listen, "unix:", 5) == 0 && strcmp(listen + 5, control) == 0)
+        conf_fault(conf, problems, SETTING_ID_LISTEN,
+                   "%s is also the control socket; change one of the paths, or set `name`", control);
+}
+
+void conf_combine(struct conf *conf, struct problems *problems)
+{
+    complete_workers(conf);
+    check_order(conf, problems, SETTING_ID_workers_min, SETTING_ID_workers_max);
+    check_order(conf, problems, SETTING_ID_backoff_initial_ms, SETTING_ID_backoff_max_ms);
+    check_sockets_differ(conf, problems);
+    warn_of_scaling(conf, problems);
+    warn_of_cut_requests(conf, problems);
+    for (enum setting_id id = 0; id < SETTING_IDS; id++)
+        if (conf_given(conf, id) && sound(conf, id) && !settings_table[id].in_effect)
+            conf_warn(conf, problems, id, "accepted, but not yet in effect");
+}

@@ -1,0 +1,154 @@
+/* What a worker is started with: program, arguments, environment; see conf_object.h. */
+#include "daemon/base/memory.h"
+#include "daemon/base/paths.h"
+#include "daemon/conf/conf_object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Where execvp would look without a PATH. */
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+static void make_argv(struct conf *conf)
+{
+    const json_t *command = conf->values[SETTING_ID_COMMAND];
+    size_t count = json_array_size(command);
+
+    conf->argv = memory_must(calloc(count + 1, sizeof *conf->argv));
+    for (size_t i = 0; i < count; i++)
+        conf->argv[i] = memory_must(strdup(json_string_value(json_array_get(command, i))));
+}
+
+/* True when `entry` ("NAME=value") is set anew by `env`. */
+static bool replaced(const char *entry, const json_t *env)
+{
+    size_t length = strcspn(entry, "=");
+    return json_object_getn(env, entry, length) != NULL;
+}
+
+static void make_environment(struct conf *conf)
+{
+    json_t *env = conf->values[SETTING_ID_ENV];
+    size_t count = 0, inherited = 0;
+    const char *key;
+    json_t *value;
+
+    while (environ && environ[inherited])
+        inherited++;
+    conf->environment = memory_must(calloc(inherited + json_object_size(env) + 1, sizeof *conf->environment));
+    for (size_t i = 0; i < inherited; i++)
+        if (!replaced(environ[i], env))
+            conf->environment[count++] = memory_must(strdup(environ[i]));
+    json_object_foreach(env, key, value)
+    {
+        conf->environment[count++] = memory_text("%s=%s", key, json_string_value(value));
+    }
+}
+
+static const char *search_path(const struct conf *conf)
+{
+    for (char **entry = conf->environment; *entry; entry++)
+        if (strncmp(*entry, "PATH=", 5) == 0)
+            return *entry + 5;
+    return DEFAULT_PATH;
+}
+
+static int check_program(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (S_ISDIR(status.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(status.st_mode))
+        return -EACCES;
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+/* As execvp: the first that can be executed. What is there but cannot be is told apart from what is nowhere.
+ */
+static int search_program(const struct conf *conf, const char *program, char ret_path[static PATH_MAX])
+{
+    int result = -ENOENT;
+    const char *directory = search_path(conf);
+
+    for (;; directory++) {
+        char base[PATH_MAX], path[PATH_MAX], part[PATH_MAX];
+        size_t length = strcspn(directory, ":");
+        int wrote = snprintf(part, sizeof part, "%.*s", (int)length, directory);
+        bool fits = wrote >= 0 && (size_t)wrote < sizeof part;
+        if (fits && paths_absolute(conf->texts[SETTING_ID_CHDIR], part, base, sizeof base) == 0 &&
+            paths_absolute(base, program, path, sizeof path) == 0) {
+            int r = check_program(path);
+            if (r == 0) {
+                memcpy(ret_path, path, strlen(path) + 1);
+                return 0;
+            }
+            if (r == -EACCES)
+                result = r;
+        }
+        directory += length;
+        if (!*directory)
+            return result;
+    }
+}
+
+int conf_program(const struct conf *conf, char *ret_path, size_t size)
+{
+    char path[PATH_MAX];
+    const char *program = conf->argv[0];
+    int r;
+
+    if (!strchr(program, '/'))
+        r = search_program(conf, program, path);
+    else if ((r = paths_absolute(conf->texts[SETTING_ID_CHDIR], program, path, sizeof path)) == 0)
+        r = check_program(path);
+    if (r == 0)
+        r = paths_absolute("/", path, ret_path, size);
+    return r;
+}
+
+static void report_program(struct conf *conf, struct problems *problems, int error)
+{
+    char path[PATH_MAX];
+    enum setting_id id = SETTING_ID_COMMAND;
+    const char *program = conf->argv[0];
+    const char *why = error == -EACCES   ? "is not an executable file"
+                      : error == -EISDIR ? "is a directory, not a program"
+                      : error == -ENOENT ? "does not exist"
+                                         : strerror(-error);
+
+    if (!program[0])
+        conf_fault(conf, problems, id, "the program (the first string) is empty");
+    else if (!strchr(program, '/'))
+        conf_fault(conf, problems, id, "\"%s\" is %s PATH (%s)", program,
+                   error == -ENOENT ? "not in" : "not executable in", search_path(conf));
+    else if (paths_absolute(conf->texts[SETTING_ID_CHDIR], program, path, sizeof path) == 0)
+        conf_fault(conf, problems, id, "%s %s", path, why);
+    else
+        conf_fault(conf, problems, id, "the path is longer than %d bytes", PATH_MAX - 1);
+}
+
+void conf_resolve_command(struct conf *conf, struct problems *problems)
+{
+    char path[PATH_MAX];
+    enum setting_id id = SETTING_ID_COMMAND;
+
+    make_argv(conf);
+    make_environment(conf);
+    if (!conf_given(conf, id))
+        conf_fault(conf, problems, id,
+                   "missing: the program and arguments of a worker, like [\"./app.fcgi\"]");
+    /* Without the directory, the program's absence is no news. */
+    bool relative_to_nowhere = conf->places[SETTING_ID_CHDIR].faulty && conf->argv[0] &&
+                               conf->argv[0][0] != '/' && strchr(conf->argv[0], '/');
+    if (!conf->argv[0] || conf->places[id].faulty || relative_to_nowhere)
+        return;
+    int r = conf->argv[0][0] ? conf_program(conf, path, sizeof path) : -ENOENT;
+    if (r < 0)
+        report_program(conf, problems, r);
+}

@@ -1,0 +1,320 @@
+/*
+ * Listening sockets. Of a unix path, the lock file alone says whether a master lives: workers that outlived
+ * theirs keep the socket answering.
+ */
+#include "daemon/kernel/listener.h"
+
+#include "daemon/kernel/diag.h"
+#include "pool/assert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_TRIES     100
+#define LOCK_PATH_SIZE (sizeof(struct sockaddr_un) + sizeof ".lock")
+
+static void close_cleanup(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+/* --- lock and path --- */
+
+static void lock_path(const char *path, char ret_path[LOCK_PATH_SIZE])
+{
+    (void)snprintf(ret_path, LOCK_PATH_SIZE, "%s.lock", path);
+}
+
+/* Whether `path` still leads to the open file. */
+static bool same_file(int fd, const char *path)
+{
+    struct stat open_file, named;
+    return fstat(fd, &open_file) == 0 && lstat(path, &named) == 0 && open_file.st_dev == named.st_dev &&
+           open_file.st_ino == named.st_ino;
+}
+
+/* Opens the lock file, and says whether it is new. Returns the descriptor, or -errno; -EAGAIN: its holder has
+ * just taken it away. */
+static int lock_open(const char *lock, bool *ret_fresh)
+{
+    int fd = open(lock, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *ret_fresh = fd >= 0;
+    if (fd >= 0 || errno != EEXIST)
+        return fd >= 0 ? fd : -errno;
+    fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
+    return fd;
+}
+
+/* Takes the lock of `path`. `ret_fresh`: there was no lock file, so no master of ours made what is at the
+ * path. Returns the descriptor, or -errno with the reason. */
+static int lock_take(const char *path, bool *ret_fresh, struct problem *problem)
+{
+    char lock[LOCK_PATH_SIZE];
+    lock_path(path, lock);
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        int fd = lock_open(lock, ret_fresh);
+        if (fd == -EAGAIN)
+            continue;
+        if (fd < 0)
+            return problem_set(problem, fd, "cannot open the lock file %s: %s", lock, strerror(-fd));
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            int error = errno;
+            (void)close(fd);
+            if (error == EWOULDBLOCK)
+                return problem_set(problem, -EADDRINUSE,
+                                   "unix:%s is in use by another master (lock %s is held); stop it first",
+                                   path, lock);
+            return problem_set(problem, -error, "cannot lock %s: %s", lock, strerror(error));
+        }
+        /* The former holder may have taken the file away between our open and our lock. */
+        if (same_file(fd, lock))
+            return fd;
+        (void)close(fd);
+    }
+    return problem_set(problem, -EADDRINUSE, "the lock file %s is being replaced all the time", lock);
+}
+
+/* Whether nobody listens on the socket at an address any more. */
+static bool is_stale(const struct address *address)
+{
+    __attribute__((cleanup(close_cleanup))) int fd =
+        socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)&address->storage, address->length) != 0 &&
+           (errno == ECONNREFUSED || errno == ENOENT);
+}
+
+/* Takes away what a former master left at the path, and nothing else. */
+static int clear_path(const struct address *address, bool fresh_lock, struct problem *problem)
+{
+    const char *path = address_path(address);
+    struct stat found;
+    if (lstat(path, &found) != 0)
+        return errno == ENOENT ? 0
+                               : problem_set(problem, -errno, "cannot look at %s: %s", path, strerror(errno));
+    if (!S_ISSOCK(found.st_mode))
+        return problem_set(problem, -EEXIST,
+                           "%s exists and is not a socket; move it away or choose another path", path);
+    if (fresh_lock && !is_stale(address))
+        return problem_set(problem, -EADDRINUSE,
+                           "unix:%s is in use by another program; stop it or choose another path", path);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return problem_set(problem, -errno, "cannot remove the stale socket %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static void remove_path(struct listener *listener)
+{
+    const char *path = address_path(&listener->address);
+    struct stat found;
+    if (listener->path_inode != 0 && lstat(path, &found) == 0 && found.st_dev == listener->path_device &&
+        found.st_ino == listener->path_inode)
+        (void)unlink(path);
+    listener->path_inode = 0;
+}
+
+/* --- opening --- */
+
+static int bind_problem(const struct address *address, int error, struct problem *problem)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    const char *hint = "";
+    address_format(address, text, sizeof text);
+    if (error == EADDRINUSE)
+        return problem_set(problem, -error,
+                           "%s is in use by another master or program; stop it or choose another address",
+                           text);
+    if (error == EADDRNOTAVAIL)
+        hint = "; no network interface has this address";
+    else if (error == EACCES && address->storage.ss_family != AF_UNIX)
+        hint = "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    else if (error == ENOENT)
+        hint = "; its directory does not exist";
+    return problem_set(problem, -error, "cannot listen on %s: %s%s", text, strerror(error), hint);
+}
+
+static int bind_to(struct listener *listener, struct problem *problem)
+{
+    const struct address *address = &listener->address;
+    if (bind(listener->fd, (const struct sockaddr *)&address->storage, address->length) != 0)
+        return bind_problem(address, errno, problem);
+    return 0;
+}
+
+/* Binds a path so that nobody may connect before owner and mode are what was asked for. */
+static int bind_path(const struct listener_options *options, struct listener *listener,
+                     struct problem *problem)
+{
+    const char *path = address_path(&listener->address);
+    mode_t mask = umask(0777);
+    int error = bind_to(listener, problem);
+    (void)umask(mask);
+    if (error != 0)
+        return error;
+
+    struct stat made;
+    if (lstat(path, &made) != 0)
+        return problem_set(problem, -errno, "cannot look at %s: %s", path, strerror(errno));
+    listener->path_device = made.st_dev;
+    listener->path_inode = made.st_ino;
+    if ((options->owner != (uid_t)-1 || options->group != (gid_t)-1) &&
+        lchown(path, options->owner, options->group) != 0)
+        return problem_set(problem, -errno, "cannot give %s to its owner and group: %s", path,
+                           strerror(errno));
+    if (chmod(path, options->mode) != 0)
+        return problem_set(problem, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static int open_unix(const struct listener_options *options, struct listener *listener, bool *ret_fresh_lock,
+                     struct problem *problem)
+{
+    const char *path = address_path(&listener->address);
+    if (path != NULL) {
+        int lock_fd = lock_take(path, ret_fresh_lock, problem);
+        if (lock_fd < 0)
+            return lock_fd;
+        listener->lock_fd = lock_fd;
+        int error = clear_path(&listener->address, *ret_fresh_lock, problem);
+        if (error != 0)
+            return error;
+    }
+    listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0)
+        return problem_set(problem, -errno, "cannot make a socket: %s", strerror(errno));
+    return path != NULL ? bind_path(options, listener, problem) : bind_to(listener, problem);
+}
+
+/* [::]:PORT -> 0.0.0.0:PORT */
+static void fall_back_to_ipv4(struct address *address)
+{
+    in_port_t port = ((const struct sockaddr_in6 *)&address->storage)->sin6_port;
+    *address = (struct address){.length = sizeof(struct sockaddr_in)};
+    struct sockaddr_in *in = (struct sockaddr_in *)&address->storage;
+    in->sin_family = AF_INET;
+    in->sin_port = port;
+}
+
+static int open_tcp(struct listener *listener, struct problem *problem)
+{
+    struct address *address = &listener->address;
+    listener->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener->fd < 0 && errno == EAFNOSUPPORT && address->dual_stack) {
+        fall_back_to_ipv4(address);
+        listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    }
+    if (listener->fd < 0)
+        return bind_problem(address, errno, problem);
+    int on = 1, only = !address->dual_stack;
+    if (setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (address->storage.ss_family == AF_INET6 &&
+         setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0))
+        return bind_problem(address, errno, problem);
+    return bind_to(listener, problem);
+}
+
+/* Listens, and learns what the socket is. */
+static int start(struct listener *listener, int backlog, struct problem *problem)
+{
+    struct stat identity;
+    struct address *address = &listener->address;
+    bool tcp = address->storage.ss_family != AF_UNIX;
+    int on = 1;
+    if (listen(listener->fd, backlog) != 0)
+        return bind_problem(address, errno, problem);
+    /* Only now: with SO_REUSEPORT from the start, two masters would share an address and not know it. */
+    if (tcp && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
+        return bind_problem(address, errno, problem);
+    socklen_t address_size = sizeof address->storage, cookie_size = sizeof listener->cookie;
+    if (fstat(listener->fd, &identity) != 0 ||
+        getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &cookie_size) != 0 ||
+        (tcp && getsockname(listener->fd, (struct sockaddr *)&address->storage, &address_size) != 0))
+        return bind_problem(address, errno, problem);
+    listener->inode = identity.st_ino;
+    return 0;
+}
+
+int listener_open(const struct listener_options *options, struct listener *ret_listener,
+                  struct problem *problem)
+{
+    struct listener listener = LISTENER_INIT;
+    bool fresh_lock = true;
+    listener.address = options->address;
+    int error = options->address.storage.ss_family == AF_UNIX
+                    ? open_unix(options, &listener, &fresh_lock, problem)
+                    : open_tcp(&listener, problem);
+    if (error == 0)
+        error = start(&listener, options->backlog, problem);
+    if (error == 0) {
+        *ret_listener = listener;
+        return 0;
+    }
+    /* A lock file that was there before us tells the next master that what is at the path is ours. */
+    if (!fresh_lock && listener.lock_fd >= 0) {
+        (void)close(listener.lock_fd);
+        listener.lock_fd = -1;
+    }
+    listener_close(&listener);
+    return error;
+}
+
+/* --- afterwards --- */
+
+void listener_refuse(struct listener *listener)
+{
+    ASSERT(listener->fd >= 0);
+    if (listener->address.storage.ss_family == AF_UNIX) {
+        remove_path(listener);
+        (void)shutdown(listener->fd, SHUT_RD);
+        return;
+    }
+    /* The filter sees a packet from its TCP header on; the flags are byte 13. An ACK passes, so that
+     * handshakes that have begun are completed. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),       /* SYN, ACK */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), /* SYN alone? */
+        BPF_STMT(BPF_RET | BPF_K, 0),                    /* dropped */
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32_t *ret_limit)
+{
+    if (listener->address.storage.ss_family == AF_UNIX)
+        return diag_unix_queue(listener->inode, listener->cookie, ret_queued, ret_limit);
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(listener->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return -errno;
+    *ret_queued = info.tcpi_unacked;
+    *ret_limit = info.tcpi_sacked;
+    return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->fd >= 0) {
+        remove_path(listener);
+        (void)close(listener->fd);
+    }
+    if (listener->lock_fd >= 0) {
+        char lock[LOCK_PATH_SIZE];
+        lock_path(address_path(&listener->address), lock);
+        if (same_file(listener->lock_fd, lock))
+            (void)unlink(lock);
+        (void)close(listener->lock_fd);
+    }
+    *listener = (struct listener)LISTENER_INIT;
+}

@@ -1,0 +1,52 @@
+/*
+ * The kernel way of seeing and retiring workers that cannot be observed from inside: look into /proc and
+ * sock_diag; SIGSTOP what looks idle, inspect the whole process group, SIGKILL when no descriptor belongs to
+ * the listener, else SIGCONT. What a killed worker has not accepted is still in the shared queue, so nothing
+ * is lost. Never SIGTERM: it would stay pending until SIGCONT, and a busy libfcgi worker loses its request to
+ * it. Nothing here blocks: a group that does not stop (a process in uninterruptible sleep) is looked at again
+ * later.
+ */
+#ifndef FCGIPOOL_DAEMON_KERNEL_RETIRE_H
+#define FCGIPOOL_DAEMON_KERNEL_RETIRE_H
+
+#include "daemon/kernel/listener.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum retirement_phase {
+    RETIREMENT_LOOK, /* running; stopped as soon as it looks idle */
+    RETIREMENT_HALT, /* SIGSTOP sent; inspected once every thread has stopped */
+    RETIREMENT_DONE, /* SIGKILL sent to the group */
+};
+
+/* One worker on its way out. `group` is the pid of the worker, leader of its process group, not yet reaped.
+ * Begins as {.group = PID}; the rest is kept here by retire_tick. */
+struct retirement {
+    pid_t group;
+    enum retirement_phase phase;
+    int64_t halted_at_ms; /* when SIGSTOP was sent */
+    int64_t due_ms;       /* not worth a look before */
+    unsigned busy;        /* how often in a row it was seen busy */
+    bool halted;          /* HALT: every thread of the group has stopped */
+};
+
+/* One attempt for each of `count` retirements that is due; one look at /proc and sock_diag serves them all,
+ * and none is taken when nothing is due. A worker that is seen busy is due again after 1, 2, 5, then 10 ms. A
+ * group whose leader has ended is killed at once. When /proc or sock_diag do not let us look, nobody is
+ * killed. Returns the milliseconds after which the next attempt is worth while, or -1 when all are DONE. */
+int retire_tick(struct retirement *const *retirements, size_t count, const struct listener *listener,
+                int64_t now_ms);
+
+/* Lets a halted group run again: the retirement is given up or goes on by other means. */
+void retire_cancel(struct retirement *retirement);
+
+/* True when the worker serves: a thread of its group waits for connections (accept on the listener; poll,
+ * select or epoll on anything) or holds an accepted one. The worker has exec'ed, as spawn_process promises;
+ * until then its descriptors would be the master's. `ret_unreadable` is set to whether the answer is false
+ * because /proc does not let us look. */
+bool retire_accepting(pid_t group, const struct listener *listener, bool *ret_unreadable);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * vfork: the child borrows our memory and stack until it has ended in exec or _exit, so it writes nothing of
+ * ours and calls nothing that is not async-signal-safe.
+ */
+#include "daemon/kernel/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LAST_SIGNAL 64
+
+enum step { STEP_SETPGID, STEP_STDIN, STEP_OUTPUT, STEP_CHDIR, STEP_EXEC };
+
+static const char *const step_names[] = {
+    [STEP_SETPGID] = "setpgid", [STEP_STDIN] = "stdin", [STEP_OUTPUT] = "output",
+    [STEP_CHDIR] = "chdir",     [STEP_EXEC] = "exec",
+};
+
+struct report {
+    enum step step;
+    int error;
+};
+
+struct child {
+    const struct spawn_options *options;
+    int report_fd; /* the writing end, close-on-exec, above 2 */
+    int last_fd;   /* no descriptor is above this one */
+};
+
+static void close_cleanup(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+/* --- in the child --- */
+
+__attribute__((noreturn)) static void fail(const struct child *child, enum step step)
+{
+    struct report report = {.step = step, .error = errno};
+    ssize_t ignored = write(child->report_fd, &report, sizeof report);
+    (void)ignored;
+    _exit(127);
+}
+
+static void reset_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int number = 1; number <= LAST_SIGNAL; number++)
+        (void)sigaction(number, &action, NULL);
+}
+
+/* A descriptor out of the way of 0, 1 and 2. */
+static int above_output(int fd)
+{
+    return fd > STDERR_FILENO ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+/* Everything above 2 ends at exec, and not before: the report's pipe is needed until then. */
+static void close_on_exec(int last_fd)
+{
+#if defined(SYS_close_range) && defined(CLOSE_RANGE_CLOEXEC)
+    if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+        return;
+#endif
+    for (int fd = STDERR_FILENO + 1; fd <= last_fd; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+__attribute__((noreturn, noinline)) static void run_child(const struct child *child)
+{
+    const struct spawn_options *options = child->options;
+    if (setpgid(0, 0) != 0)
+        fail(child, STEP_SETPGID);
+    reset_signals();
+
+    int in = above_output(options->stdin_fd);
+    int out = above_output(options->output_fd);
+    if (in < 0 || dup2(in, STDIN_FILENO) < 0)
+        fail(child, STEP_STDIN);
+    if (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
+        fail(child, STEP_OUTPUT);
+    close_on_exec(child->last_fd);
+
+    (void)umask(options->umask);
+    if (options->chdir != NULL && chdir(options->chdir) != 0)
+        fail(child, STEP_CHDIR);
+
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)execve(options->path, options->argv, options->envp);
+    fail(child, STEP_EXEC);
+}
+
+/* --- in the parent --- */
+
+/* Alone in its frame, for the child returns from vfork on the same stack before we do. */
+__attribute__((noinline)) static pid_t start_child(const struct child *child)
+{
+    pid_t pid = vfork();
+    if (pid == 0)
+        run_child(child);
+    return pid;
+}
+
+/* Both ends close-on-exec, the writing one above 2. */
+static int make_pipe(int *ret_read_fd, int *ret_write_fd)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -errno;
+    int moved = above_output(ends[1]);
+    int error = moved < 0 ? -errno : 0;
+    if (moved != ends[1])
+        (void)close(ends[1]);
+    if (error != 0) {
+        (void)close(ends[0]);
+        return error;
+    }
+    *ret_read_fd = ends[0];
+    *ret_write_fd = moved;
+    return 0;
+}
+
+/* The highest descriptor that we may have open. */
+static int last_descriptor(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX - 1;
+    return (int)limit.rlim_cur - 1;
+}
+
+/* True when the child failed; its exec closes the pipe without a word. */
+static bool read_report(int fd, struct report *ret_report)
+{
+    ssize_t size;
+    do
+        size = read(fd, ret_report, sizeof *ret_report);
+    while (size < 0 && errno == EINTR);
+    return size == (ssize_t)sizeof *ret_report;
+}
+
+static void reap(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+int spawn_process(const struct spawn_options *options, pid_t *ret_pid, const char **ret_step)
+{
+    __attribute__((cleanup(close_cleanup))) int read_fd = -1;
+    int write_fd = -1;
+    int error = make_pipe(&read_fd, &write_fd);
+    if (error != 0) {
+        *ret_step = "pipe";
+        return error;
+    }
+
+    /* A handler that ran in the child would run on our memory. */
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    struct child child = {.options = options, .report_fd = write_fd, .last_fd = last_descriptor()};
+    pid_t pid = start_child(&child);
+    error = pid < 0 ? -errno : 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    (void)close(write_fd);
+
+    struct report report;
+    if (error != 0) {
+        *ret_step = "vfork";
+        return error;
+    }
+    if (read_report(read_fd, &report)) {
+        reap(pid);
+        *ret_step = step_names[report.step];
+        return -report.error;
+    }
+    *ret_pid = pid;
+    return 0;
+}

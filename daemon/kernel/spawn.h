@@ -1,0 +1,27 @@
+/*
+ * Starts one process: vfork, then async-signal-safe calls only, then exec or _exit.
+ * A failure in the child is reported as {step, errno} through a close-on-exec pipe.
+ */
+#ifndef FCGIPOOL_DAEMON_KERNEL_SPAWN_H
+#define FCGIPOOL_DAEMON_KERNEL_SPAWN_H
+
+#include <sys/types.h>
+
+struct spawn_options {
+    const char *path;  /* the program, already looked up in PATH */
+    char *const *argv; /* borrowed, as are all pointers here */
+    char *const *envp;
+    const char *chdir; /* NULL: stay */
+    mode_t umask;
+    int stdin_fd;  /* becomes descriptor 0 (the listener) */
+    int output_fd; /* becomes descriptors 1 and 2 */
+};
+
+/* The child becomes leader of its own process group, with an empty signal mask, default dispositions and no
+ * descriptors but 0, 1 and 2. It has exec'ed when this returns; one that could not is already reaped.
+ * Returns 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "setpgid", "stdin", "output",
+ * "chdir" or "exec" (a static string). */
+__attribute__((warn_unused_result)) int spawn_process(const struct spawn_options *options, pid_t *ret_pid,
+                                                      const char **ret_step);
+
+#endif
