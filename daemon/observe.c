@@ -71,7 +71,7 @@ static void on_look_retired(struct ev_loop *loop, ev_timer *timer, int events)
     uint32_t slot_count = master->policy.slot_count;
     size_t count = 0;
     (void)events;
-    struct retirement **retirements = malloc(slot_count * sizeof(*retirements));
+    struct retirement **retirements = malloc(slot_count * sizeof(struct retirement *));
     for (uint32_t i = 0; retirements && i < slot_count; i++)
         if (master->policy.slots[i].state == SLOT_RETIRING)
             retirements[count++] = &master->workers[i].retirement;

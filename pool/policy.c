@@ -336,12 +336,13 @@ static bool is_less_wanted(const struct slot *a, const struct slot *b)
 
 static void shrink(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    struct slot *least = NULL;
-    for (uint32_t i = 0; i < policy->slot_count; i++) {
+    struct slot *least = &policy->slots[0];
+    for (uint32_t i = 1; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (slot_is_capacity(slot) && (!least || is_less_wanted(slot, least)))
+        if (slot_is_capacity(slot) && (!slot_is_capacity(least) || is_less_wanted(slot, least)))
             least = slot;
     }
+    ASSERT(slot_is_capacity(least));
     retire(policy, least, REASON_SCALE_DOWN, now_ms, actions);
 }
 

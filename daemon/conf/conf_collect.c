@@ -22,13 +22,19 @@ static int member_node(const struct collect *collect, int node, const char *key)
     return collect->where ? conf_where_member(collect->where, node, key) : -1;
 }
 
+/* NULL where there is none. */
+static const struct conf_where_node *node_of(const struct collect *collect, int node)
+{
+    return collect->where && node >= 0 ? &collect->where->nodes[node] : NULL;
+}
+
 /* Adds `problem`, placed at the node's value, or at its key. */
 static void report(struct collect *collect, const char *path, int node, bool at_key, struct problem *problem)
 {
     snprintf(problem->file, sizeof problem->file, "%s", collect->where ? collect->conf->named : "--set");
     snprintf(problem->path, sizeof problem->path, "%s", path);
-    if (node >= 0) {
-        const struct conf_where_node *found = &collect->where->nodes[node];
+    const struct conf_where_node *found = node_of(collect, node);
+    if (found) {
         struct conf_where_spot spot = at_key ? found->key_spot : found->value_spot;
         problem->line = spot.line;
         problem->column = spot.column;
@@ -158,8 +164,9 @@ static void place(struct collect *collect, enum setting_id id, int node, bool go
 {
     struct conf_place *to = &collect->conf->places[id];
     *to = (struct conf_place){.source = collect->where ? CONF_FILE : CONF_SET, .faulty = !good};
-    if (node >= 0)
-        to->spot = collect->where->nodes[node].value_spot;
+    const struct conf_where_node *found = node_of(collect, node);
+    if (found)
+        to->spot = found->value_spot;
 }
 
 static void take_setting(struct collect *collect, enum setting_id id, json_t *value, int node)
@@ -215,7 +222,8 @@ static void take_unknown(struct collect *collect, const char *path, int node)
     const struct setting *near = suggest_setting(path);
     const char *dot = near ? strchr(near->path, '.') : NULL;
     size_t group = dot ? (size_t)(dot - near->path) : 0;
-    const char *key = node >= 0 ? collect->where->nodes[node].key : "";
+    const struct conf_where_node *found = node_of(collect, node);
+    const char *key = found ? found->key : "";
     bool in_group = dot && strncmp(path, near->path, group + 1) == 0 && !strchr(key, '.');
     struct problem problem;
 
@@ -242,7 +250,8 @@ static bool is_group(const char *path)
 static void take(struct collect *collect, const char *path, json_t *value, int node)
 {
     /* {"log.level": ...} has the path of a setting, but is none. */
-    bool dotted = node >= 0 && strchr(collect->where->nodes[node].key, '.');
+    const struct conf_where_node *found = node_of(collect, node);
+    bool dotted = found && strchr(found->key, '.');
     int id = dotted ? -1 : settings_find(path);
 
     if (collect->problems->more)

@@ -47,8 +47,10 @@ static int lock_open(const char *lock, bool *ret_fresh)
 {
     int fd = open(lock, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
     *ret_fresh = fd >= 0;
-    if (fd >= 0 || errno != EEXIST)
-        return fd >= 0 ? fd : -errno;
+    if (fd >= 0)
+        return fd;
+    if (errno != EEXIST)
+        return -errno;
     fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? -EAGAIN : -errno;
