@@ -48,6 +48,11 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     return 0;
 }
 
+static void act_want(struct master *master, const struct action *action)
+{
+    log_info("pool %s: %u workers are wanted", master->name, action->number);
+}
+
 static void act_spawn(struct master *master, const struct action *action)
 {
     const char *step;
@@ -116,8 +121,9 @@ static void act_state(struct master *master, const struct action *action)
 void act(struct master *master, const struct action *action)
 {
     static void (*const functions[ACTION_TYPES])(struct master *, const struct action *) = {
-        [ACTION_SPAWN] = act_spawn, [ACTION_RETIRE] = act_retire, [ACTION_ABORT] = act_abort,
-        [ACTION_KILL] = act_kill,   [ACTION_REFUSE] = act_refuse, [ACTION_STATE] = act_state,
+        [ACTION_WANT] = act_want,   [ACTION_SPAWN] = act_spawn, [ACTION_RETIRE] = act_retire,
+        [ACTION_ABORT] = act_abort, [ACTION_KILL] = act_kill,   [ACTION_REFUSE] = act_refuse,
+        [ACTION_STATE] = act_state,
     };
     functions[action->type](master, action);
 }

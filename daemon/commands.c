@@ -62,7 +62,9 @@ static void command_scale(struct master *master, struct control_client *client, 
         return;
     }
     control_wait_for(client, wait_scale);
-    master_scale(master, number, relative, "scale");
+    log_info(relative ? "scale %+lld: asked for by command" : "scale %lld: asked for by command",
+             (long long)number);
+    master_scale(master, number, relative);
 }
 
 /* ---- stop: answered by master_run at the very end ---- */

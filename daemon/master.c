@@ -102,17 +102,13 @@ void master_event(struct master *master, enum event_type type, uint32_t slot, in
         control_notify(&master->control);
 }
 
-int64_t master_scale(struct master *master, int64_t number, bool relative, const char *who)
+void master_scale(struct master *master, int64_t number, bool relative)
 {
-    int64_t before = master->policy.wanted;
     int64_t low, high;
-    int64_t target = relative ? before + number : number;
+    int64_t target = relative ? master->policy.wanted + number : number;
     policy_scale_range(&master->policy, &low, &high);
     reserve(master, target < high ? target : high);
     master_event(master, relative ? EVENT_SCALE_BY : EVENT_SCALE_TO, 0, number);
-    log_info("%s: %lld workers are wanted, %lld before", who, (long long)master->policy.wanted,
-             (long long)before);
-    return master->policy.wanted;
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)

@@ -57,8 +57,8 @@ int master_run(const struct conf *conf);
 /* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);
 
-/* Scaling by hand: asks for `number` workers, or for `number` more when `relative`. `who` is for the log.
- * Returns the number that the pool wants from now on. */
-int64_t master_scale(struct master *master, int64_t number, bool relative, const char *who);
+/* Scaling by hand: asks for `number` workers, or for `number` more when `relative`; within
+ * +-POLICY_WORKERS_MAX. */
+void master_scale(struct master *master, int64_t number, bool relative);
 
 #endif

@@ -18,9 +18,11 @@ static uint32_t slot_of(const struct master *master, pid_t pid)
     return slot;
 }
 
-static void describe(const siginfo_t *death, char *ret_text, size_t size)
+static void describe(const siginfo_t *death, bool ended_idle, char *ret_text, size_t size)
 {
-    if (death->si_code == CLD_EXITED)
+    if (ended_idle)
+        snprintf(ret_text, size, "was idle and is ended");
+    else if (death->si_code == CLD_EXITED)
         snprintf(ret_text, size, "exited with code %d", death->si_status);
     else
         snprintf(ret_text, size, "was killed by signal %d (SIG%s)%s", death->si_status,
@@ -32,7 +34,7 @@ static void log_death(struct master *master, uint32_t index, const siginfo_t *de
     const struct slot *slot = &master->policy.slots[index];
     char how[80];
     double age = (double)(clock_now_ms() - slot->spawned_ms) / 1000.0;
-    describe(death, how, sizeof how);
+    describe(death, master->workers[index].retirement.phase == RETIREMENT_DONE, how, sizeof how);
     if (slot_is_leaving(slot))
         log_info("worker %u pid %ld %s at the age of %.3f s, asked to leave: %s", index, (long)death->si_pid,
                  how, age, reason_text(slot->reason));

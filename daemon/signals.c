@@ -37,8 +37,10 @@ static void on_quick_stop(struct master *master, const struct signalfd_siginfo *
 static void on_scale(struct master *master, const struct signalfd_siginfo *info)
 {
     bool up = info->ssi_signo == SIGTTIN;
-    if (!is_from_terminal(info))
-        master_scale(master, up ? 1 : -1, true, up ? "SIGTTIN" : "SIGTTOU");
+    if (is_from_terminal(info))
+        return;
+    log_signal(info, up ? "one worker more" : "one worker less");
+    master_scale(master, up ? 1 : -1, true);
 }
 
 static void on_hangup(struct master *master, const struct signalfd_siginfo *info)

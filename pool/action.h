@@ -17,6 +17,7 @@ struct action {
     enum action_type type;
     enum reason reason;
     uint32_t slot;
+    uint32_t number;
     uint64_t incarnation;
 };
 

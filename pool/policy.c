@@ -197,29 +197,31 @@ static void on_spawn_failed(struct policy *policy, const struct event *event, st
     slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
-static void want(struct policy *policy, int64_t workers)
+static void want(struct policy *policy, int64_t workers, struct actions *actions)
 {
     int64_t low, high;
     if (policy->state == POOL_STOPPING)
         return;
     policy_scale_range(policy, &low, &high);
     workers = workers < low ? low : workers > high ? high : workers;
+    if (workers == policy->wanted)
+        return;
     if (workers > policy->wanted)
         policy->spawn_reason = REASON_SCALE_UP;
     policy->wanted = workers;
+    act(actions, ACTION_WANT, policy, NULL, REASON_NONE);
+    actions->items[actions->count - 1].number = (uint32_t)workers;
 }
 
 static void on_scale_to(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    (void)actions;
-    want(policy, event->number);
+    want(policy, event->number, actions);
 }
 
 static void on_scale_by(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    (void)actions;
     ASSERT(event->number >= -POLICY_WORKERS_MAX && event->number <= POLICY_WORKERS_MAX);
-    want(policy, policy->wanted + event->number);
+    want(policy, policy->wanted + event->number, actions);
 }
 
 static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *actions)

@@ -52,8 +52,8 @@ static void warn_of_scaling(struct conf *conf, struct problems *problems)
     bool good = sound(conf, SETTING_ID_workers_min) && sound(conf, SETTING_ID_workers_max);
     if (good && settings->workers_max > settings->workers_min)
         conf_warn(conf, problems, SETTING_ID_workers_max,
-                  "scaling by load is not yet in effect: the pool keeps workers.min = %" PRId64 " workers",
-                  settings->workers_min);
+                  "scaling by load is not yet in effect: the pool keeps %" PRId64 " workers",
+                  settings->workers_min ? settings->workers_min : 1);
 }
 
 static void warn_of_cut_requests(struct conf *conf, struct problems *problems)

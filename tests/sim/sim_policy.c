@@ -166,6 +166,11 @@ static void take_refuse(const struct action *action)
     world.queue_empty_ms = world.now_ms + (percent(80) ? between(0, 100) : between(0, 60000));
 }
 
+static void take_want(const struct action *action)
+{
+    expect(action->number == world.policy.wanted, "what is wanted is said");
+}
+
 static void take_state(const struct action *action)
 {
     (void)action;
@@ -174,8 +179,9 @@ static void take_state(const struct action *action)
 static void take_actions(uint32_t serving_before)
 {
     static void (*const take[ACTION_TYPES])(const struct action *) = {
-        [ACTION_SPAWN] = take_spawn, [ACTION_RETIRE] = take_retire, [ACTION_ABORT] = take_abort,
-        [ACTION_KILL] = take_kill,   [ACTION_REFUSE] = take_refuse, [ACTION_STATE] = take_state,
+        [ACTION_WANT] = take_want,   [ACTION_SPAWN] = take_spawn, [ACTION_RETIRE] = take_retire,
+        [ACTION_ABORT] = take_abort, [ACTION_KILL] = take_kill,   [ACTION_REFUSE] = take_refuse,
+        [ACTION_STATE] = take_state,
     };
     uint32_t retired = 0;
     for (uint32_t i = 0; i < world.actions.count; i++) {

@@ -65,6 +65,8 @@ static void assert_actions(const char *expected)
         const char *separator = i ? ", " : "";
         if (action->type == ACTION_STATE)
             snprintf(text + length, sizeof text - length, "%s=%s", separator, pool_state_name(policy.state));
+        else if (action->type == ACTION_WANT)
+            snprintf(text + length, sizeof text - length, "%s%u wanted", separator, action->number);
         else if (action->type == ACTION_REFUSE)
             snprintf(text + length, sizeof text - length, "%srefuse", separator);
         else
@@ -286,12 +288,12 @@ static void scale_up_starts_and_scale_down_retires(void **state)
     (void)state;
     run();
     happens(EVENT_SCALE_BY, 0, 1);
-    assert_actions("spawn 3");
-    assert_int_equal(actions.items[0].reason, REASON_SCALE_UP);
+    assert_actions("4 wanted, spawn 3");
+    assert_int_equal(actions.items[1].reason, REASON_SCALE_UP);
     happens(EVENT_READY, 3, 0);
     happens(EVENT_SCALE_TO, 0, 2);
-    assert_actions("retire 0, retire 1");
-    assert_int_equal(actions.items[0].reason, REASON_SCALE_DOWN);
+    assert_actions("2 wanted, retire 0, retire 1");
+    assert_int_equal(actions.items[1].reason, REASON_SCALE_DOWN);
     happens(EVENT_EXITED, 0, 0);
     happens(EVENT_EXITED, 1, 0);
     assert_actions("");
@@ -306,7 +308,7 @@ static void who_does_not_serve_yet_is_retired_first(void **state)
     run();
     happens(EVENT_SCALE_TO, 0, 4);
     happens(EVENT_SCALE_TO, 0, 3);
-    assert_actions("retire 3");
+    assert_actions("3 wanted, retire 3");
     happens(EVENT_READY, 3, 0); /* too late */
     assert_states(0, 3, 1);
 }
@@ -318,7 +320,7 @@ static void an_older_generation_is_retired_first(void **state)
     policy.slots[0].generation = 2;
     policy.slots[1].generation = 2;
     happens(EVENT_SCALE_TO, 0, 2);
-    assert_actions("retire 2");
+    assert_actions("2 wanted, retire 2");
 }
 
 static void a_static_pool_scales_from_1_to_the_capacity(void **state)
@@ -348,7 +350,9 @@ static void dying_workers_are_no_capacity_but_take_their_slots(void **state)
     assert_states(9, 3, 0);
     happens(EVENT_SCALE_TO, 0, 1);
     happens(EVENT_SCALE_TO, 0, SLOTS);
-    assert_actions(""); /* no slot is free */
+    assert_actions("12 wanted"); /* no slot is free */
+    happens(EVENT_SCALE_TO, 0, SLOTS);
+    assert_actions("");
     assert_states(0, 1, 11);
     assert_int_equal(policy_deadline(&policy), now_ms + 30000); /* of the retirements */
     happens(EVENT_EXITED, 5, 0);
