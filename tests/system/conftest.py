@@ -1,6 +1,8 @@
 """Fixtures. Each test has a directory of its own, and leaves no process behind."""
 
+import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +14,16 @@ sys.dont_write_bytecode = True
 from kit.load import Load  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
 from kit.pool import Pool  # noqa: E402
+
+
+def pytest_configure(config):
+    if not os.environ.get("FCGIPOOL_BUILD"):
+        raise pytest.UsageError("FCGIPOOL_BUILD must name the build directory; scripts/test sets it")
+
+    # A run that is told to end tidies up like one that ends by itself.
+    def leave(*unused):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, leave)
 
 
 @pytest.fixture

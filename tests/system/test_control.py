@@ -14,8 +14,9 @@ from kit import build
 from kit.wait import wait_until
 
 
-def quick_status(pool, limit=1.0):
+def quick_status(pool):
     """Asks for the status, and holds the master to a time."""
+    limit = 5 if build.instrumented() else 1
     start = time.monotonic()
     assert pool.status()["state"] == "running"
     elapsed = time.monotonic() - start
@@ -27,14 +28,17 @@ def test_mode(make_pool):
     assert stat.S_IMODE(os.stat(pool.control_path).st_mode) == 0o600
 
 
-@pytest.mark.parametrize("line", [b"garbage", b"", b"{", b"[]", b"1", b'"status"', b"{}", b'{"v":1}', b"\0\xff\xfe",
-                                  b'{"v":1,"command":17}', b'{"v":1,"command":"nonsense","args":{}}',
-                                  b'{"v":2,"command":"status","args":{}}', b'{"v":1,"command":"scale","args":[]}',
-                                  b'{"v":1,"command":"scale","args":{"number":"x"}}',
-                                  b'{"v":1,"command":"scale","args":{"number":1e99,"relative":false}}',
-                                  b'{"v":1,"command":"scale","args":{"number":9223372036854775807,"relative":true}}',
-                                  b'{"v":1,"command":"scale","args":{"number":-9223372036854775808,"relative":true}}',
-                                  b'{"v":1,"v":1,"command":"status"}', b"[" * 30000])
+BAD_REQUESTS = [b"garbage", b"", b"{", b"[]", b"1", b'"status"', b"{}", b'{"v":1}', b"\0\xff\xfe",
+                b'{"v":1,"command":17}', b'{"v":1,"command":"nonsense","args":{}}',
+                b'{"v":2,"command":"status","args":{}}', b'{"v":1,"command":"scale","args":[]}',
+                b'{"v":1,"command":"scale","args":{"number":"x"}}',
+                b'{"v":1,"command":"scale","args":{"number":1e99,"relative":false}}',
+                b'{"v":1,"command":"scale","args":{"number":9223372036854775807,"relative":true}}',
+                b'{"v":1,"command":"scale","args":{"number":-9223372036854775808,"relative":true}}',
+                b'{"v":1,"v":1,"command":"status"}', b"[" * 30000]
+
+
+@pytest.mark.parametrize("line", BAD_REQUESTS, ids=lambda line: repr(line[:60]))
 def test_bad_requests_are_told(line, make_pool):
     pool = make_pool().up()
     with pool.control() as control:

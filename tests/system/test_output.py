@@ -45,7 +45,8 @@ def test_binary_does_no_harm(make_pool):
 
 def test_flood_delays_nobody(make_pool):
     megabytes = build.count(16, 1024)
-    pool = make_pool(command=[build.worker("bad"), "stderr-flood", str(megabytes)], workers=2, start_timeout=300).start()
+    pool = make_pool(command=[build.worker("bad"), "stderr-flood", str(megabytes)], workers=2,
+                     start_timeout=300).start()
     pool.wait_status(lambda status: len(status["workers"]) == 2, what="the workers")
     slowest = 0
     while True:

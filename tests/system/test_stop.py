@@ -37,8 +37,8 @@ def exit_time(pool, number=signal.SIGTERM, timeout=30):
     return time.monotonic() - start
 
 
-@pytest.mark.parametrize("kind, listen", [(kind, listen) for kind in kinds.REAL + kinds.ODD for listen in ("unix", "tcp")]
-                         + [("fcgx", "abstract")])
+@pytest.mark.parametrize("kind, listen", [(kind, listen) for kind in kinds.REAL + kinds.ODD
+                                          for listen in ("unix", "tcp")] + [("fcgx", "abstract")])
 def test_graceful_stop_under_load(kind, listen, make_pool, make_load):
     """Every request that was accepted into the queue is answered; whoever comes later is refused."""
     command, script = kinds.command(kind)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 
 
 class Control:
@@ -9,12 +10,14 @@ class Control:
 
     def __init__(self, path, timeout=10):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
+        # A socket that does not block would fail at once when many others knock; this one waits its turn.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))
         try:
             self.socket.connect(str(path))
         except OSError:
             self.socket.close()
             raise
+        self.socket.settimeout(timeout)
         self.rest = b""
 
     def __enter__(self):

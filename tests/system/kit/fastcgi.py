@@ -45,12 +45,14 @@ def connect(address, timeout=10):
         family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
         target = (host.strip("[]"), int(port))
     connection = socket.socket(family, socket.SOCK_STREAM)
-    connection.settimeout(timeout)
+    # A socket that does not block would fail at once when the backlog is full.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", timeout, 0))
     try:
         connection.connect(target)
     except OSError as error:
         connection.close()
         raise Refused(f"{address}: {error}") from error
+    connection.settimeout(timeout)
     return connection
 
 
