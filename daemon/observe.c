@@ -2,6 +2,7 @@
 #include "daemon/observe.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/kernel/ready.h"
 #include "daemon/master.h"
 
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void run_again(struct ev_loop *loop, ev_timer *timer, int64_t after_ms)
 static bool accepts(const struct master *master, uint32_t slot, int64_t age_ms)
 {
     bool unreadable = false;
-    return retire_accepting(master->workers[slot].pid, &master->listener, &unreadable) ||
+    return ready_accepting(master->workers[slot].pid, &master->listener, &unreadable) ||
            (unreadable && age_ms >= START_BLIND_MS);
 }
 

@@ -1,8 +1,8 @@
 /*
- * The kernel way of seeing and retiring workers that cannot be observed from inside: look into /proc and
- * sock_diag; SIGSTOP what looks idle, inspect the whole process group, SIGKILL when no descriptor belongs to
- * the listener, else SIGCONT. What a killed worker has not accepted is still in the shared queue, so nothing
- * is lost. Never SIGTERM: it would stay pending until SIGCONT, and a busy libfcgi worker loses its request to
+ * The kernel way of retiring workers that cannot be observed from inside: look into /proc and sock_diag;
+ * SIGSTOP what looks idle, inspect the whole process group, SIGKILL when no descriptor belongs to the
+ * listener, else SIGCONT. What a killed worker has not accepted is still in the shared queue, so nothing is
+ * lost. Never SIGTERM: it would stay pending until SIGCONT, and a busy libfcgi worker loses its request to
  * it. Nothing here blocks: a group that does not stop (a process in uninterruptible sleep) is looked at again
  * later.
  */
@@ -27,26 +27,23 @@ enum retirement_phase {
 struct retirement {
     pid_t group;
     enum retirement_phase phase;
-    int64_t halted_at_ms; /* when SIGSTOP was sent */
-    int64_t due_ms;       /* not worth a look before */
-    unsigned busy;        /* how often in a row it was seen busy */
-    bool halted;          /* HALT: every thread of the group has stopped */
+    int64_t halted_at_ms;     /* when SIGSTOP was sent */
+    int64_t due_ms;           /* not worth a look before */
+    unsigned busy;            /* how often in a row it was seen at the same request */
+    uint64_t held;            /* inode of the connection at which it was seen last; 0: none yet */
+    int64_t pressed_until_ms; /* it goes from request to request: halted without looking idle */
+    bool halted;              /* HALT: every thread of the group has stopped */
 };
 
-/* One attempt for each of `count` retirements that is due; one look at /proc and sock_diag serves them all,
- * and none is taken when nothing is due. A worker that is seen busy is due again after 1, 2, 5, then 10 ms. A
- * group whose leader has ended is killed at once. When /proc or sock_diag do not let us look, nobody is
- * killed. Returns the milliseconds after which the next attempt is worth while, or -1 when all are DONE. */
+/* One attempt for each of `count` retirements that is due. A worker that is seen at the same request again is
+ * due after 1, 2, 5, then 10 ms; one that takes a new request each time is halted on the chance every
+ * millisecond. A group whose leader has ended is killed at once. When /proc or sock_diag do not let us look,
+ * nobody is killed. Takes some hundred microseconds. Returns the milliseconds after which the next attempt is
+ * worth while, or -1 when all are DONE. */
 int retire_tick(struct retirement *const *retirements, size_t count, const struct listener *listener,
                 int64_t now_ms);
 
 /* Lets a halted group run again: the retirement is given up or goes on by other means. */
 void retire_cancel(struct retirement *retirement);
-
-/* True when the worker serves: a thread of its group waits for connections (accept on the listener; poll,
- * select or epoll on anything) or holds an accepted one. The worker has exec'ed, as spawn_process promises;
- * until then its descriptors would be the master's. `ret_unreadable` is set to whether the answer is false
- * because /proc does not let us look. */
-bool retire_accepting(pid_t group, const struct listener *listener, bool *ret_unreadable);
 
 #endif

@@ -6,6 +6,7 @@
 #define FCGIPOOL_TESTS_RETIRE_WORLD_H
 
 #include "daemon/kernel/proc.h"
+#include "daemon/kernel/ready.h"
 #include "daemon/kernel/retire.h"
 
 #include <poll.h>
@@ -218,7 +219,7 @@ static inline pid_t start(void (*work)(void))
 static inline bool accepting(pid_t pid)
 {
     bool unreadable;
-    return retire_accepting(pid, &pool, &unreadable);
+    return ready_accepting(pid, &pool, &unreadable);
 }
 
 static inline pid_t start_ready(void (*work)(void))

@@ -2,6 +2,8 @@
  * Stop, inspect, kill: an idle worker goes, one with a request in hand does not, and no client loses
  * anything.
  */
+#include "daemon/kernel/ready.h"
+
 #include "retire_world.h"
 
 #include <stdatomic.h>
@@ -53,19 +55,22 @@ static void busy_worker_is_left_until_it_has_answered(void **state)
     check_busy(work_with_a_database);
 }
 
+/* As retire_tick leaves a worker that has not stopped yet; this one has. */
+static void halt_by_hand(struct retirement *r, int64_t at_ms)
+{
+    r->phase = RETIREMENT_HALT;
+    r->halted_at_ms = at_ms;
+    kill(-r->group, SIGSTOP);
+    WAIT_UNTIL(stopped(r->group));
+}
+
 /* The connection comes between the look and the stop; the worker must run on. */
 static void request_taken_just_before_the_stop_is_served(void **state)
 {
     (void)state;
     struct retirement r = {.group = start_ready(work_serial)}, *all = &r;
-    assert_int_equal(retire_tick(&all, 1, &pool, 1000), 1);
-    assert_int_equal(r.phase, RETIREMENT_HALT);
-    retire_cancel(&r);
     int client = begin_request();
-    r.phase = RETIREMENT_HALT;
-    kill(-r.group, SIGSTOP);
-    enum proc_state state_now;
-    WAIT_UNTIL(proc_state(r.group, &state_now) == 0 && state_now == PROC_STOPPED);
+    halt_by_hand(&r, 1000);
     assert_int_equal(retire_tick(&all, 1, &pool, 1001), 1);
     assert_int_equal(r.phase, RETIREMENT_LOOK);
     assert_true(finish_request(client));
@@ -75,9 +80,8 @@ static void request_taken_just_before_the_stop_is_served(void **state)
 static void what_is_queued_survives_a_kill(void **state)
 {
     (void)state;
-    struct retirement r = {.group = start_ready(work_serial)}, *all = &r;
-    assert_int_equal(retire_tick(&all, 1, &pool, now_ms()), 1);
-    WAIT_UNTIL(stopped(r.group));
+    struct retirement r = {.group = start_ready(work_serial)};
+    halt_by_hand(&r, now_ms());
     int client = connect_to_pool();
     assert_true(retire_one(&r, DEADLINE_MS));
     assert_killed(r.group);
@@ -157,10 +161,9 @@ static void group_that_does_not_stop_runs_on(void **state)
 static void cancelled_worker_serves_on(void **state)
 {
     (void)state;
-    struct retirement r = {.group = start_ready(work_serial)}, *all = &r;
+    struct retirement r = {.group = start_ready(work_serial)};
     retire_cancel(&r);
-    assert_int_equal(retire_tick(&all, 1, &pool, 1000), 1);
-    WAIT_UNTIL(stopped(r.group));
+    halt_by_hand(&r, 1000);
     retire_cancel(&r);
     assert_int_equal(r.phase, RETIREMENT_LOOK);
     assert_true(finish_request(connect_to_pool()));
@@ -173,8 +176,7 @@ static void blindness_kills_nobody(void **state)
     (void)state;
     struct rlimit before, none;
     struct retirement r = {.group = start_ready(work_serial)}, *all = &r;
-    assert_int_equal(retire_tick(&all, 1, &pool, 1000), 1);
-    WAIT_UNTIL(stopped(r.group));
+    halt_by_hand(&r, 1000);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = before;
     none.rlim_cur = 0;
@@ -197,10 +199,10 @@ static void only_who_waits_for_connections_is_accepting(void **state)
     pid_t never = start(work_never), elsewhere = start(work_elsewhere);
     struct proc_call call;
     WAIT_UNTIL(proc_thread_call(elsewhere, elsewhere, &call) == 0 && (int)call.first == database.fd);
-    assert_false(retire_accepting(never, &pool, &unreadable));
+    assert_false(ready_accepting(never, &pool, &unreadable));
     assert_false(unreadable);
-    assert_false(retire_accepting(elsewhere, &pool, &unreadable));
-    assert_true(retire_accepting(elsewhere, &database, &unreadable));
+    assert_false(ready_accepting(elsewhere, &pool, &unreadable));
+    assert_true(ready_accepting(elsewhere, &database, &unreadable));
     end(never);
     end(elsewhere);
 }
@@ -226,7 +228,7 @@ static void unreadable_worker_is_told_and_spared(void **state)
     if (reader == 0) {
         bool unreadable = false, wrong = setresuid(65534, 65534, 65534) != 0;
         struct retirement r = {.group = pid};
-        wrong = wrong || retire_accepting(pid, &pool, &unreadable) || !unreadable || retire_one(&r, 50);
+        wrong = wrong || ready_accepting(pid, &pool, &unreadable) || !unreadable || retire_one(&r, 50);
         _exit(wrong || r.phase != RETIREMENT_LOOK);
     }
     assert_int_equal(waitpid(reader, &status, 0), reader);
