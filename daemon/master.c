@@ -168,7 +168,12 @@ static int open_control(struct master *master, struct problem *problem)
         if (result)
             return result;
     }
-    return control_open(&master->control, path, problem);
+    int result = control_open(&master->control, path, problem);
+    if (result == -EADDRINUSE) {
+        struct problem reason = *problem;
+        problem_set(problem, result, "pool %s runs already: %s", master->name, reason.text);
+    }
+    return result;
 }
 
 /* Everything that can fail, in the order in which nothing of a running master is touched: the control

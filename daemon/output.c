@@ -71,6 +71,13 @@ static void take(struct output *output, const char *text, size_t length)
         keep_partial(output, text, (size_t)(end - text));
 }
 
+/* A NUL would end the line in the middle. */
+static void replace_nuls(char *text, size_t length)
+{
+    for (char *nul = text; (nul = memchr(nul, '\0', length - (size_t)(nul - text)));)
+        *nul = '?';
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct output *output = watcher->data;
@@ -78,8 +85,10 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     (void)events;
     for (int i = 0; i < READS_MAX; i++) {
         ssize_t length = read(watcher->fd, buffer, sizeof buffer);
-        if (length > 0)
+        if (length > 0) {
+            replace_nuls(buffer, (size_t)length);
             take(output, buffer, (size_t)length);
+        }
         if (length == 0)
             ev_io_stop(loop, watcher);
         if (length < (ssize_t)sizeof buffer)

@@ -25,8 +25,8 @@ static void describe(const siginfo_t *death, bool ended_idle, char *ret_text, si
     else if (death->si_code == CLD_EXITED)
         snprintf(ret_text, size, "exited with code %d", death->si_status);
     else
-        snprintf(ret_text, size, "was killed by signal %d (SIG%s)%s", death->si_status,
-                 sigabbrev_np(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
+        snprintf(ret_text, size, "was killed by signal %d (%s)%s", death->si_status,
+                 strsignal(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
 }
 
 static void log_death(struct master *master, uint32_t index, const siginfo_t *death)

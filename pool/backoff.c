@@ -19,12 +19,16 @@ static void wait_until(struct backoff *backoff, int64_t until_ms)
 
 void backoff_init(struct backoff *backoff)
 {
-    *backoff = (struct backoff){.failures = 0, .until_ms = INT64_MIN};
+    *backoff = (struct backoff){.last_ms = INT64_MIN, .until_ms = INT64_MIN};
 }
 
-void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t now_ms)
+void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
+                     int64_t now_ms)
 {
+    if (spawned_ms <= backoff->last_ms)
+        return;
     backoff->failures++;
+    backoff->last_ms = now_ms;
     wait_until(backoff, now_ms + pause_after(backoff->failures, settings));
 }
 

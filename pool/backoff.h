@@ -11,14 +11,16 @@ struct settings;
 
 struct backoff {
     int64_t failures; /* in a row */
+    int64_t last_ms;  /* when the last of them was */
     int64_t until_ms; /* no start before this time */
 };
 
 /* No failure yet: starts are free at any time. */
 void backoff_init(struct backoff *backoff);
 
-/* A start failed at `now_ms`. */
-void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t now_ms);
+/* A worker that was started at `spawned_ms` failed at `now_ms`. */
+void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
+                     int64_t now_ms);
 
 /* A worker left at `now_ms` so early that its replacement has to wait, though nothing failed. */
 void backoff_hold(struct backoff *backoff, const struct settings *settings, int64_t now_ms);

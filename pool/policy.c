@@ -154,10 +154,10 @@ static void on_ready(struct policy *policy, const struct event *event, struct ac
         slot_move(slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
 }
 
-static void start_failed(struct policy *policy, int64_t now_ms)
+static void start_failed(struct policy *policy, const struct slot *slot, int64_t now_ms)
 {
     policy->stats.start_failed++;
-    backoff_failure(&policy->backoff, policy->settings, now_ms);
+    backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
 static void left_unasked(struct policy *policy, const struct slot *slot, bool clean, int64_t now_ms)
@@ -167,7 +167,7 @@ static void left_unasked(struct policy *policy, const struct slot *slot, bool cl
     if (young && clean)
         backoff_hold(&policy->backoff, policy->settings, now_ms);
     else if (young)
-        backoff_failure(&policy->backoff, policy->settings, now_ms);
+        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
 static void on_exited(struct policy *policy, const struct event *event, struct actions *actions)
@@ -177,7 +177,7 @@ static void on_exited(struct policy *policy, const struct event *event, struct a
     if (!slot)
         return;
     if (slot->state == SLOT_STARTING)
-        start_failed(policy, event->now_ms);
+        start_failed(policy, slot, event->now_ms);
     else if (slot->state == SLOT_SERVING)
         left_unasked(policy, slot, event->number, event->now_ms);
     else
@@ -193,7 +193,7 @@ static void on_spawn_failed(struct policy *policy, const struct event *event, st
     (void)actions;
     if (!slot)
         return;
-    start_failed(policy, event->now_ms);
+    start_failed(policy, slot, event->now_ms);
     slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
@@ -297,7 +297,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
 static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
 {
     if (slot->state == SLOT_STARTING) {
-        start_failed(policy, now_ms);
+        start_failed(policy, slot, now_ms);
         abort_worker(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
                      actions);
     } else if (slot->state == SLOT_SERVING) { /* probation is over */

@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -57,6 +58,14 @@ static int lock_open(const char *lock, bool *ret_fresh)
     return fd;
 }
 
+/* The pid in the lock file, for people; 0 when there is none yet. */
+static long lock_holder(int fd)
+{
+    char text[24] = "";
+    (void)!pread(fd, text, sizeof text - 1, 0);
+    return strtol(text, NULL, 10);
+}
+
 /* Takes the lock of `path`. `ret_fresh`: there was no lock file, so no master of ours made what is at the
  * path. Returns the descriptor, or -errno with the reason. */
 static int lock_take(const char *path, bool *ret_fresh, struct problem *problem)
@@ -71,16 +80,20 @@ static int lock_take(const char *path, bool *ret_fresh, struct problem *problem)
             return problem_set(problem, fd, "cannot open the lock file %s: %s", lock, strerror(-fd));
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
             int error = errno;
+            long holder = lock_holder(fd);
             (void)close(fd);
             if (error == EWOULDBLOCK)
                 return problem_set(problem, -EADDRINUSE,
-                                   "unix:%s is in use by another master (lock %s is held); stop it first",
-                                   path, lock);
+                                   "unix:%s is in use by another master, pid %ld (lock %s is held)", path,
+                                   holder, lock);
             return problem_set(problem, -error, "cannot lock %s: %s", lock, strerror(error));
         }
         /* The former holder may have taken the file away between our open and our lock. */
-        if (same_file(fd, lock))
+        if (same_file(fd, lock)) {
+            (void)!ftruncate(fd, 0);
+            (void)dprintf(fd, "%ld\n", (long)getpid());
             return fd;
+        }
         (void)close(fd);
     }
     return problem_set(problem, -EADDRINUSE, "the lock file %s is being replaced all the time", lock);

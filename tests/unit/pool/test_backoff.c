@@ -28,7 +28,7 @@ static void the_pause_doubles_up_to_the_maximum(void **state)
     int64_t now_ms = 5000;
     backoff_init(&backoff);
     for (int i = 0; i < 6; i++) {
-        backoff_failure(&backoff, &settings, now_ms);
+        backoff_failure(&backoff, &settings, now_ms, now_ms);
         assert_int_equal(backoff.failures, i + 1);
         assert_int_equal(backoff.until_ms - now_ms, pauses_ms[i]);
         now_ms = backoff.until_ms;
@@ -41,7 +41,7 @@ static void an_initial_pause_beyond_the_maximum_is_cut(void **state)
     static const struct settings narrow = {.backoff_initial_ms = 100, .backoff_max_ms = 50};
     struct backoff backoff;
     backoff_init(&backoff);
-    backoff_failure(&backoff, &narrow, 0);
+    backoff_failure(&backoff, &narrow, 0, 0);
     assert_int_equal(backoff.until_ms, 50);
 }
 
@@ -51,10 +51,10 @@ static void a_pause_is_never_shortened(void **state)
     struct backoff backoff;
     backoff_init(&backoff);
     for (int i = 0; i < 4; i++)
-        backoff_failure(&backoff, &settings, 0);
-    assert_int_equal(backoff.until_ms, 800);
+        backoff_failure(&backoff, &settings, i, i);
+    assert_int_equal(backoff.until_ms, 803);
     backoff_hold(&backoff, &settings, 10);
-    assert_int_equal(backoff.until_ms, 800);
+    assert_int_equal(backoff.until_ms, 803);
     assert_int_equal(backoff.failures, 4);
 }
 
@@ -68,15 +68,28 @@ static void a_hold_waits_without_a_failure(void **state)
     assert_int_equal(backoff.failures, 0);
 }
 
+static void workers_that_fail_together_are_one_failure(void **state)
+{
+    (void)state;
+    struct backoff backoff;
+    backoff_init(&backoff);
+    for (int i = 0; i < 4; i++)
+        backoff_failure(&backoff, &settings, 0, 10 + i);
+    assert_int_equal(backoff.failures, 1);
+    assert_int_equal(backoff.until_ms, 110);
+    backoff_failure(&backoff, &settings, 110, 111);
+    assert_int_equal(backoff.failures, 2);
+}
+
 static void success_begins_a_new_row(void **state)
 {
     (void)state;
     struct backoff backoff;
     backoff_init(&backoff);
-    backoff_failure(&backoff, &settings, 0);
-    backoff_failure(&backoff, &settings, 0);
+    backoff_failure(&backoff, &settings, 0, 0);
+    backoff_failure(&backoff, &settings, 1, 1);
     backoff_reset(&backoff);
-    backoff_failure(&backoff, &settings, 1000);
+    backoff_failure(&backoff, &settings, 1000, 1000);
     assert_int_equal(backoff.until_ms, 1100);
 }
 
@@ -87,6 +100,7 @@ int main(void)
         cmocka_unit_test(an_initial_pause_beyond_the_maximum_is_cut),
         cmocka_unit_test(a_pause_is_never_shortened),
         cmocka_unit_test(a_hold_waits_without_a_failure),
+        cmocka_unit_test(workers_that_fail_together_are_one_failure),
         cmocka_unit_test(success_begins_a_new_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,9 +235,10 @@ static void after_a_failure_starts_are_probes(void **state)
     happens(EVENT_START, 0, 0);
     for (uint32_t i = 0; i < 3; i++)
         happens(EVENT_EXITED, i, 1);
-    assert_int_equal(policy.backoff.failures, 3);
-    assert_int_equal(policy_deadline(&policy), now_ms + 400);
-    passes(400);
+    assert_int_equal(policy.stats.start_failed, 3);
+    assert_int_equal(policy.backoff.failures, 1);
+    assert_int_equal(policy_deadline(&policy), now_ms + 100);
+    passes(100);
     assert_actions("spawn 0");
     assert_int_equal(policy_deadline(&policy), now_ms + 30000); /* the probe's; nothing else to wait for */
     happens(EVENT_READY, 0, 0);
