@@ -36,7 +36,6 @@ static bool accepts(const struct master *master, uint32_t slot, int64_t age_ms)
 static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
-    int64_t now_ms = clock_now_ms();
     int64_t next_ms = START_LOOK_MAX_MS;
     bool any = false;
     (void)events;
@@ -44,7 +43,7 @@ static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
         const struct slot *slot = &master->policy.slots[i];
         if (slot->state != SLOT_STARTING)
             continue;
-        int64_t age_ms = now_ms - slot->spawned_ms;
+        int64_t age_ms = clock_now_ms() - slot->spawned_ms;
         if (accepts(master, i, age_ms)) {
             log_info("worker %u pid %ld serves after %lld ms", i, (long)master->workers[i].pid,
                      (long long)age_ms);

@@ -18,6 +18,13 @@ static uint32_t slot_of(const struct master *master, pid_t pid)
     return slot;
 }
 
+/* "SEGV"; "RT" for a real-time signal, which has no name. */
+static const char *signal_name(int number)
+{
+    const char *name = sigabbrev_np(number);
+    return name ? name : "RT";
+}
+
 static void describe(const siginfo_t *death, bool ended_idle, char *ret_text, size_t size)
 {
     if (ended_idle)
@@ -25,8 +32,8 @@ static void describe(const siginfo_t *death, bool ended_idle, char *ret_text, si
     else if (death->si_code == CLD_EXITED)
         snprintf(ret_text, size, "exited with code %d", death->si_status);
     else
-        snprintf(ret_text, size, "was killed by signal %d (%s)%s", death->si_status,
-                 strsignal(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
+        snprintf(ret_text, size, "was killed by signal %d (SIG%s)%s", death->si_status,
+                 signal_name(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
 }
 
 static void log_death(struct master *master, uint32_t index, const siginfo_t *death)

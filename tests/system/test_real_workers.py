@@ -47,7 +47,9 @@ def test_workers_that_leave_are_replaced(make_pool, make_load):
     result = make_load(pool.address, clients=8, requests=requests, mix="GET:10,POST:1000").wait(600)
     assert_all_right(result, requests)
     status = pool.wait_status(lambda status: len(pool.serving(status)) == 4, what="all four again")
-    assert status["counters"]["crashed"] == 0 and status["counters"]["left"] >= requests // 20 - 4
+    # One that has left after milliseconds may not have been seen to accept.
+    counters = status["counters"]
+    assert counters["crashed"] == 0 and counters["left"] + counters["start_failed"] >= requests // 20 - 4
     assert len(result.pids) >= requests // 20
 
 
