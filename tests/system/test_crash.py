@@ -72,7 +72,7 @@ def test_crash_in_a_request_hurts_only_that_request(make_pool, make_load):
 
 
 @pytest.mark.parametrize("mischief", [["exit", "1"], ["exit", "0"], ["crash"]])
-def test_workers_that_die_at_once_do_not_storm(mischief, make_pool):
+def test_workers_that_die_at_once_do_not_storm(mischief, make_pool, record_property):
     """Four workers that never come up: a few starts, a short log, a master that answers, state failing."""
     seconds, limit = (20, 30) if build.FULL else (4, 20)
     pool = make_pool(command=[build.worker("bad"), *mischief], workers=4).start()
@@ -86,6 +86,10 @@ def test_workers_that_die_at_once_do_not_storm(mischief, make_pool):
         slowest = max(slowest, time.monotonic() - start)
     watch(seconds, look)
     status = pool.status()
+    record_property("seconds", seconds)
+    record_property("spawns", status["counters"]["spawned"])
+    record_property("log bytes", len(pool.log()))
+    record_property("slowest status ms", round(1000 * slowest))
     assert status["counters"]["spawned"] < limit, status["counters"]
     assert slowest < 1
     assert len(pool.log()) < 20000

@@ -37,7 +37,7 @@ def settle(pool):
     wait_until(still, 20, "an idle master")
 
 
-def test_no_system_call(directory, make_pool):
+def test_no_system_call(directory, make_pool, record_property):
     strace = build.installed("strace")
     pool = make_pool(workers=4).up()
     settle(pool)
@@ -54,6 +54,7 @@ def test_no_system_call(directory, make_pool):
     calls = [line for line in trace.read_text().splitlines()
              if " = " in line and not re.search(r"= -1 EINTR|restart_syscall|ERESTART", line)]
     assert not calls, calls[:20]
+    record_property("seconds without a system call", SECONDS)
     assert pool.request().status == 200
 
 
@@ -66,7 +67,7 @@ def test_no_wake_up(make_pool):
     assert switches(pool.pid) == before
 
 
-def test_memory(make_pool):
+def test_memory(make_pool, record_property):
     if build.instrumented():
         pytest.skip("memory of an instrumented build says nothing")
     pool = make_pool(workers=4).up()
@@ -74,6 +75,8 @@ def test_memory(make_pool):
     settle(pool)
     with open(f"/proc/{pool.pid}/smaps_rollup") as stream:
         sizes = dict(re.findall(r"^(\w+):\s+(\d+) kB", stream.read(), re.M))
+    record_property("PSS kB", sizes["Pss"])
+    record_property("private dirty kB", sizes["Private_Dirty"])
     assert int(sizes["Pss"]) <= 800, sizes
     assert int(sizes["Private_Dirty"]) <= 500, sizes
 

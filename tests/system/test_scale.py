@@ -20,6 +20,12 @@ def settled(pool, number):
     return pool.wait_status(check, what=f"{number} workers")
 
 
+def record_changes(record_property, changes, result):
+    record_property("changes", changes)
+    record_property("requests answered right", result.ok)
+    record_property("lost", result.lost + result.refused)
+
+
 def scale_quickly(pool, operand, limit=10):
     """The requests of the load take milliseconds, so a worker that is not gone after seconds was not looked after."""
     start = time.monotonic()
@@ -89,7 +95,7 @@ def test_busy_worker_finishes_before_it_leaves(make_pool, make_load):
 
 
 @pytest.mark.parametrize("kind", ["fcgx", "static", "poll", "perl", "php"])
-def test_changes_under_load_lose_nothing(kind, make_pool, make_load):
+def test_changes_under_load_lose_nothing(kind, make_pool, make_load, record_property):
     changes = build.count(20 if kind == "fcgx" else 8, 100)
     command, script = kinds.command(kind)
     pool = make_pool(command=command, workers=4).up()
@@ -103,13 +109,15 @@ def test_changes_under_load_lose_nothing(kind, make_pool, make_load):
         scale_quickly(pool, str(wanted))
         now = wanted
     load.wait_ok(20)
-    assert_all_right(load.stop(), 15 * changes)
+    result = load.stop()
+    assert_all_right(result, 15 * changes)
+    record_changes(record_property, changes, result)
     status = settled(pool, now)
     assert status["counters"]["cut"] == status["counters"]["crashed"] == 0, status["counters"]
     pool.stop()
 
 
-def test_changes_under_load_through_nginx_and_tcp(make_pool, make_nginx, make_load):
+def test_changes_under_load_through_nginx_and_tcp(make_pool, make_nginx, make_load, record_property):
     changes = build.count(12, 100)
     pool = make_pool(listen="127.0.0.1:0", workers=2).up()
     nginx = make_nginx(pool.status()["listen"])
@@ -118,4 +126,6 @@ def test_changes_under_load_through_nginx_and_tcp(make_pool, make_nginx, make_lo
     for turn in range(changes):
         load.wait_ok(30)
         scale_quickly(pool, "+3" if turn % 2 == 0 else "-3" if turn % 4 == 3 else "-2")
-    assert_all_right(load.stop(), 30 * changes)
+    result = load.stop()
+    assert_all_right(result, 30 * changes)
+    record_changes(record_property, changes, result)

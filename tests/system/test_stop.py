@@ -53,7 +53,7 @@ def test_graceful_stop_under_load(kind, listen, make_pool, make_load):
     assert_tidy(pool)
 
 
-def test_stop_again_and_again_under_load(make_pool, make_load):
+def test_stop_again_and_again_under_load(make_pool, make_load, record_property):
     """The same pool, stopped and started; the clients never pause."""
     rounds = build.count(5, 50)
     pool = make_pool(workers=3).up()
@@ -64,7 +64,11 @@ def test_stop_again_and_again_under_load(make_pool, make_load):
         pool.start()
     pool.wait_ready()
     load.wait_ok(50)
-    assert_none_lost(load.stop(), 100 * rounds)
+    result = load.stop()
+    assert_none_lost(result, 100 * rounds)
+    record_property("stops", rounds)
+    record_property("requests answered right", result.ok)
+    record_property("lost", result.lost)
     pool.stop()
     assert_tidy(pool)
 
