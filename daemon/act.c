@@ -33,6 +33,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .envp = conf_environment(master->conf),
         .chdir = conf_text(master->conf, SETTING_ID_CHDIR),
         .umask = (mode_t)conf_settings(master->conf)->umask,
+        .descriptors = &master->descriptors,
         .stdin_fd = master->listener.fd,
         .output_fd = output_fd,
     };
@@ -69,36 +70,54 @@ static void act_spawn(struct master *master, const struct action *action)
     observe_starts(master);
 }
 
+/* A slot without a process: its start has failed in this very step, and the policy will hear of it next. */
+static bool is_stillborn(const struct worker *worker)
+{
+    return worker->pid == 0;
+}
+
 static void act_retire(struct master *master, const struct action *action)
 {
     struct worker *worker = &master->workers[action->slot];
+    if (is_stillborn(worker))
+        return;
     log_info("worker %u pid %ld retires: %s", action->slot, (long)worker->pid, reason_text(action->reason));
     worker->retirement = (struct retirement){.group = worker->pid};
     observe_retired(master);
 }
 
 /* A halted worker must run to see the signal, and to die of it. */
-static void signal_worker(struct worker *worker, pid_t target, int signal_number)
+static void signal_worker(struct worker *worker, int signal_number)
 {
-    kill(target, signal_number);
-    retire_cancel(&worker->retirement);
+    ASSERT(worker->pid > 1);
+    if (kill(worker->pid, signal_number))
+        log_warning("pid %ld: signal %d could not be sent: %s", (long)worker->pid, signal_number,
+                    strerror(errno));
+    if (signal_number == SIGKILL)
+        kill(-worker->pid, SIGKILL);
+    if (worker->retirement.group)
+        retire_cancel(&worker->retirement);
     worker->retirement = (struct retirement){0};
 }
 
 static void act_abort(struct master *master, const struct action *action)
 {
     struct worker *worker = &master->workers[action->slot];
+    if (is_stillborn(worker))
+        return;
     log_warning("worker %u pid %ld is aborted: %s", action->slot, (long)worker->pid,
                 reason_text(action->reason));
-    signal_worker(worker, worker->pid, SIGABRT);
+    signal_worker(worker, SIGABRT);
 }
 
 static void act_kill(struct master *master, const struct action *action)
 {
     struct worker *worker = &master->workers[action->slot];
+    if (is_stillborn(worker))
+        return;
     log_warning("worker %u pid %ld is killed: %s", action->slot, (long)worker->pid,
                 reason_text(action->reason));
-    signal_worker(worker, -worker->pid, SIGKILL);
+    signal_worker(worker, SIGKILL);
 }
 
 static void act_refuse(struct master *master, const struct action *action)

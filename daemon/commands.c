@@ -84,6 +84,10 @@ static void command_stop(struct master *master, struct control_client *client, c
 {
     bool quick = json_is_true(json_object_get(args, "quick"));
     control_wait_for(client, wait_stop);
+    if (!quick && master->policy.state >= POOL_STOPPING) {
+        wait_stop(master, client); /* a second TERM means "quick", a second command does not */
+        return;
+    }
     log_info("stop%s: asked for by command", quick ? " --quick" : "");
     master_event(master, quick ? EVENT_STOP_QUICK : EVENT_STOP, 0, 0);
 }

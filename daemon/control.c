@@ -15,6 +15,8 @@
 
 /* A client that lets more than this pile up unread is dropped. */
 #define OUTPUT_MAX (4 << 20)
+/* No new clients for so long when there is no descriptor for them. */
+#define PAUSE_SECONDS 0.2
 
 struct control_client {
     struct control_client *next;
@@ -149,8 +151,17 @@ static void end_wait(struct control_client *client)
 
 void control_result(struct control_client *client, json_t *value)
 {
+    if (!value) {
+        control_error(client, EXIT_FAILED, "the answer cannot be put into JSON");
+        return;
+    }
     end_wait(client);
     send_line(client, message_text(json_pack("{s:o}", "result", value)));
+}
+
+static void send_error(struct control_client *client, int code, const char *text)
+{
+    send_line(client, message_text(json_pack("{s:{s:i,s:s}}", "error", "code", code, "text", text)));
 }
 
 void control_error(struct control_client *client, int code, const char *format, ...)
@@ -161,7 +172,7 @@ void control_error(struct control_client *client, int code, const char *format, 
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     end_wait(client);
-    send_line(client, message_text(json_pack("{s:{s:i,s:s}}", "error", "code", code, "text", text)));
+    send_error(client, code, text);
 }
 
 void control_wait_for(struct control_client *client, control_wait *wait)
@@ -181,7 +192,7 @@ static void handle_line(struct control_client *client, const char *line, size_t 
     json_error_t error;
     json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
     if (client->wait)
-        control_error(client, EXIT_USAGE, "a command is under way on this connection");
+        send_error(client, EXIT_USAGE, "a command is under way on this connection");
     else if (!request)
         control_error(client, EXIT_USAGE, "not a JSON object: %s", error.text);
     else if (json_unpack(request, "{s:i,s:s,s?s,s?o}", "v", &version, "command", &command, "file", &file,
@@ -212,7 +223,7 @@ static void handle_input(struct control_client *client)
     client->input_length = (size_t)(end - line);
     memmove(client->input, line, client->input_length);
     if (client->input_length >= CONTROL_LINE_MAX) {
-        control_error(client, EXIT_USAGE, "the request is longer than %d bytes", CONTROL_LINE_MAX);
+        send_error(client, EXIT_USAGE, "the request is too long");
         drop(client);
     }
 }
@@ -253,11 +264,35 @@ static bool is_trusted(int fd)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
+/* Without a descriptor for a new client an old one makes room, or new ones have to wait: the loop would come
+ * back here at once. */
+static void make_room(struct control *control)
+{
+    if (control->clients) {
+        client_free(least_useful(control));
+        return;
+    }
+    ev_io_stop(control->master->loop, &control->acceptor);
+    ev_timer_set(&control->pause, PAUSE_SECONDS, 0.0);
+    ev_timer_start(control->master->loop, &control->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct control *control = timer->data;
+    (void)events;
+    ev_io_start(loop, &control->acceptor);
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct control *control = watcher->data;
     (void)events;
     int fd = accept4(watcher->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        make_room(control);
+        return;
+    }
     struct control_client *client = fd >= 0 && is_trusted(fd) ? calloc(1, sizeof *client) : NULL;
     if (!client) {
         if (fd >= 0)
@@ -303,7 +338,8 @@ void control_start(struct control *control, struct master *master)
 {
     control->master = master;
     ev_io_init(&control->acceptor, on_connection, control->listener.fd, EV_READ);
-    control->acceptor.data = control;
+    ev_init(&control->pause, on_pause_over);
+    control->acceptor.data = control->pause.data = control;
     ev_io_start(master->loop, &control->acceptor);
 }
 
@@ -316,8 +352,10 @@ void control_notify(struct control *control)
 
 void control_close(struct control *control)
 {
-    if (control->master)
+    if (control->master) {
         ev_io_stop(control->master->loop, &control->acceptor);
+        ev_timer_stop(control->master->loop, &control->pause);
+    }
     listener_close(&control->listener);
     control_notify(control);
     while (control->clients)

@@ -26,6 +26,7 @@ struct control {
     struct master *master; /* borrowed */
     struct listener listener;
     ev_io acceptor;
+    ev_timer pause;                 /* no descriptor was left for a client */
     struct control_client *clients; /* list, the newest first */
     unsigned client_count;
 };

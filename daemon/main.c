@@ -3,8 +3,10 @@
 #include "daemon/base/title.h"
 #include "daemon/cmd/cmd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -30,8 +32,20 @@ static void usage(FILE *stream)
     fputs("\nfcgipool COMMAND --help tells more.\n", stream);
 }
 
+/* Descriptors 0 to 2 must be taken, or a socket of ours becomes somebody's standard error. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
     title_init(argc, argv);
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {

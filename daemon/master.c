@@ -107,7 +107,8 @@ void master_scale(struct master *master, int64_t number, bool relative)
     int64_t low, high;
     int64_t target = relative ? master->policy.wanted + number : number;
     policy_scale_range(&master->policy, &low, &high);
-    reserve(master, target < high ? target : high);
+    if (target > low)
+        reserve(master, target < high ? target : high);
     master_event(master, relative ? EVENT_SCALE_BY : EVENT_SCALE_TO, 0, number);
 }
 
@@ -232,8 +233,19 @@ static void fini(struct master *master)
     ev_loop_destroy(master->loop);
 }
 
+/* A large pool needs a descriptor a worker. The workers get the limit as it was: select() does not know more.
+ */
+static void raise_descriptors(struct master *master)
+{
+    getrlimit(RLIMIT_NOFILE, &master->descriptors);
+    struct rlimit raised = {.rlim_cur = master->descriptors.rlim_max,
+                            .rlim_max = master->descriptors.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &raised);
+}
+
 static void serve(struct master *master)
 {
+    raise_descriptors(master);
     /* Children of workers whose parent has gone come to us, so that nobody is left behind unseen. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     title_set("fcgipool: master %s", master->name);

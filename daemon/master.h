@@ -16,6 +16,7 @@
 #include "pool/policy.h"
 
 #include <ev.h>
+#include <sys/resource.h>
 
 /* Events that wait for their turn: an action that fails at once reports it while a step is being executed. */
 struct event_queue {
@@ -46,6 +47,7 @@ struct master {
     ev_periodic never;     /* keeps libev from waking up by itself */
     unsigned queue_empty_looks;
 
+    struct rlimit descriptors;     /* RLIMIT_NOFILE as it was, for the workers */
     struct log_limit limit_starts; /* repeated troubles, each rate-limited by itself */
     struct log_limit limit_exits;
 };

@@ -2,7 +2,7 @@
 #include "daemon/observe.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/kernel/ready.h"
+#include "daemon/kernel/look.h"
 #include "daemon/master.h"
 
 #include <stdlib.h>
@@ -26,10 +26,10 @@ static void run_again(struct ev_loop *loop, ev_timer *timer, int64_t after_ms)
 
 /* ---- starting workers ---- */
 
-static bool accepts(const struct master *master, uint32_t slot, int64_t age_ms)
+static bool serves(const struct master *master, struct look *look, uint32_t slot, int64_t age_ms)
 {
-    bool unreadable = false;
-    return ready_accepting(master->workers[slot].pid, &master->listener, &unreadable) ||
+    bool unreadable;
+    return look_serves(look, master->workers[slot].pid, &unreadable) ||
            (unreadable && age_ms >= START_BLIND_MS);
 }
 
@@ -38,13 +38,14 @@ static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
     struct master *master = timer->data;
     int64_t next_ms = START_LOOK_MAX_MS;
     bool any = false;
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
     (void)events;
     for (uint32_t i = 0; i < master->policy.slot_count; i++) {
         const struct slot *slot = &master->policy.slots[i];
-        if (slot->state != SLOT_STARTING)
+        if (slot->state != SLOT_STARTING || !master->workers[i].pid)
             continue;
         int64_t age_ms = clock_now_ms() - slot->spawned_ms;
-        if (accepts(master, i, age_ms)) {
+        if (serves(master, &look, i, age_ms)) {
             log_info("worker %u pid %ld serves after %lld ms", i, (long)master->workers[i].pid,
                      (long long)age_ms);
             master_event(master, EVENT_READY, i, 0);
@@ -73,7 +74,7 @@ static void on_look_retired(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct retirement **retirements = malloc(slot_count * sizeof(struct retirement *));
     for (uint32_t i = 0; retirements && i < slot_count; i++)
-        if (master->policy.slots[i].state == SLOT_RETIRING)
+        if (master->policy.slots[i].state == SLOT_RETIRING && master->workers[i].pid)
             retirements[count++] = &master->workers[i].retirement;
     int next_ms = retirements ? retire_tick(retirements, count, &master->listener, clock_now_ms()) : 1;
     free(retirements);

@@ -3,12 +3,12 @@
 
 #include "pool/settings.h"
 
-static int64_t pause_after(int64_t failures, const struct settings *settings)
+static int64_t pause_after(int64_t failures, int64_t initial_ms, int64_t max_ms)
 {
-    int64_t pause_ms = settings->backoff_initial_ms;
-    for (int64_t i = 1; i < failures && pause_ms < settings->backoff_max_ms; i++)
+    int64_t pause_ms = initial_ms;
+    for (int64_t i = 1; i < failures && pause_ms < max_ms; i++)
         pause_ms *= 2;
-    return pause_ms < settings->backoff_max_ms ? pause_ms : settings->backoff_max_ms;
+    return pause_ms < max_ms ? pause_ms : max_ms;
 }
 
 static void wait_until(struct backoff *backoff, int64_t until_ms)
@@ -22,19 +22,33 @@ void backoff_init(struct backoff *backoff)
     *backoff = (struct backoff){.last_ms = INT64_MIN, .until_ms = INT64_MIN};
 }
 
-void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
-                     int64_t now_ms)
+static void fail(struct backoff *backoff, int64_t initial_ms, int64_t max_ms, int64_t spawned_ms,
+                 int64_t now_ms)
 {
     if (spawned_ms <= backoff->last_ms)
         return;
     backoff->failures++;
     backoff->last_ms = now_ms;
-    wait_until(backoff, now_ms + pause_after(backoff->failures, settings));
+    wait_until(backoff, now_ms + pause_after(backoff->failures, initial_ms, max_ms));
+}
+
+void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
+                     int64_t now_ms)
+{
+    fail(backoff, settings->backoff_initial_ms, settings->backoff_max_ms, spawned_ms, now_ms);
+}
+
+void backoff_crash(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
+                   int64_t now_ms)
+{
+    int64_t max_ms =
+        settings->backoff_max_ms < BACKOFF_CRASH_MAX_MS ? settings->backoff_max_ms : BACKOFF_CRASH_MAX_MS;
+    fail(backoff, settings->backoff_initial_ms, max_ms, spawned_ms, now_ms);
 }
 
 void backoff_hold(struct backoff *backoff, const struct settings *settings, int64_t now_ms)
 {
-    wait_until(backoff, now_ms + pause_after(1, settings));
+    wait_until(backoff, now_ms + pause_after(1, settings->backoff_initial_ms, settings->backoff_max_ms));
 }
 
 void backoff_reset(struct backoff *backoff)

@@ -22,6 +22,12 @@ void backoff_init(struct backoff *backoff);
 void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
                      int64_t now_ms);
 
+/* The same for one that had accepted: it may have met a bad request, and there may be good ones, so the pause
+ * is at most BACKOFF_CRASH_MAX_MS. */
+#define BACKOFF_CRASH_MAX_MS 1000
+void backoff_crash(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
+                   int64_t now_ms);
+
 /* A worker left at `now_ms` so early that its replacement has to wait, though nothing failed. */
 void backoff_hold(struct backoff *backoff, const struct settings *settings, int64_t now_ms);
 

@@ -17,6 +17,7 @@ const char *pool_state_name(enum pool_state state)
 
 uint32_t policy_slots_for(int64_t workers)
 {
+    ASSERT(workers >= 0 && workers <= POLICY_WORKERS_MAX);
     return (uint32_t)(workers + (workers + 9) / 10);
 }
 
@@ -167,7 +168,7 @@ static void left_unasked(struct policy *policy, const struct slot *slot, bool cl
     if (young && clean)
         backoff_hold(&policy->backoff, policy->settings, now_ms);
     else if (young)
-        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
+        backoff_crash(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
 static void on_exited(struct policy *policy, const struct event *event, struct actions *actions)

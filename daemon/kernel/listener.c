@@ -165,12 +165,15 @@ static int bind_to(struct listener *listener, struct problem *problem)
     return 0;
 }
 
-/* Binds a path so that nobody may connect before owner and mode are what was asked for. */
+/* Binds a path with owner and mode as asked for. The mode is that of the socket: the path could be somebody's
+ * link by the time that a chmod gets there. Before listen() nobody can connect. */
 static int bind_path(const struct listener_options *options, struct listener *listener,
                      struct problem *problem)
 {
     const char *path = address_path(&listener->address);
-    mode_t mask = umask(0777);
+    if (fchmod(listener->fd, options->mode) != 0)
+        return problem_set(problem, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+    mode_t mask = umask(0);
     int error = bind_to(listener, problem);
     (void)umask(mask);
     if (error != 0)
@@ -185,8 +188,6 @@ static int bind_path(const struct listener_options *options, struct listener *li
         lchown(path, options->owner, options->group) != 0)
         return problem_set(problem, -errno, "cannot give %s to its owner and group: %s", path,
                            strerror(errno));
-    if (chmod(path, options->mode) != 0)
-        return problem_set(problem, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
     return 0;
 }
 

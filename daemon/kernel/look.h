@@ -15,6 +15,14 @@ struct look {
     struct proc_table processes;
     struct diag_set accepted;
     int failure; /* of what was taken last: 0 or -errno */
+    bool taken;
+};
+
+/* A connection that somebody holds. */
+struct look_hold {
+    pid_t pid;
+    int fd;
+    uint64_t inode;
 };
 
 void look_fini(struct look *look);
@@ -23,10 +31,21 @@ void look_fini(struct look *look);
 void look_at_processes(struct look *look);
 void look_at_connections(struct look *look);
 
-/* Whether a member of the group holds an accepted connection: 1 with one of them in `ret_inode`, 0, or -errno
- * (-EACCES also when /proc hides the members). `exact` asks the kernel for each socket that the look does not
- * know, for whom a missed one would hurt. */
+/* Both, unless that was done before. */
+void look_once(struct look *look);
+
+/* How many accepted connections the members of the group hold, with one of them in `ret_hold` (by the leader,
+ * if it has one), or -errno (-EACCES also when /proc hides the members). `exact` asks the kernel for each
+ * socket that the look does not know, for whom a missed one would hurt. */
 __attribute__((warn_unused_result)) int look_holds(const struct look *look, pid_t group, bool exact,
-                                                   uint64_t *ret_inode);
+                                                   struct look_hold *ret_hold);
+
+/* Whether a thread of the group waits for connections: in accept on the listener, or in poll, select or epoll
+ * on anything. `ret_unreadable` is set to whether the answer is false because /proc does not let us look. */
+bool look_waits(struct look *look, pid_t group, bool *ret_unreadable);
+
+/* Whether the worker serves: it waits for connections or holds one. It has exec'ed, as spawn_process
+ * promises; until then its descriptors would be the master's. */
+bool look_serves(struct look *look, pid_t group, bool *ret_unreadable);
 
 #endif

@@ -238,7 +238,7 @@ static int read_socket(int directory, const char *name, uint64_t *ret_inode)
 }
 
 /* As proc_each_socket, of one directory of descriptors. */
-static int each_socket_in(const char *path, proc_socket_fn *each, void *context, bool *ret_any)
+static int each_socket_in(pid_t pid, const char *path, proc_socket_fn *each, void *context, bool *ret_any)
 {
     __attribute__((cleanup(directory_cleanup))) DIR *directory = opendir(path);
     if (directory == NULL)
@@ -250,7 +250,7 @@ static int each_socket_in(const char *path, proc_socket_fn *each, void *context,
         *ret_any = true;
         result = more < 0 ? more : read_socket(dirfd(directory), name, &inode);
         if (result == 0)
-            result = each(inode, context);
+            result = each(pid, (int)number(name), inode, context);
         else if (result == -ESRCH || result == -ENOTSOCK)
             result = 0;
     }
@@ -268,7 +268,7 @@ static int see_thread_sockets(pid_t pid, pid_t thread, void *context)
     char path[PATH_SIZE];
     bool any;
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/fd", pid, thread);
-    return each_socket_in(path, walk->each, walk->context, &any);
+    return each_socket_in(pid, path, walk->each, walk->context, &any);
 }
 
 int proc_each_socket(pid_t pid, proc_socket_fn *each, void *context)
@@ -276,7 +276,7 @@ int proc_each_socket(pid_t pid, proc_socket_fn *each, void *context)
     char path[PATH_SIZE];
     bool any = false;
     (void)snprintf(path, sizeof path, "/proc/%d/fd", pid);
-    int result = each_socket_in(path, each, context, &any);
+    int result = each_socket_in(pid, path, each, context, &any);
     if (result != 0 || any)
         return result;
     /* A main thread that has ended shows no descriptors, though the others have them all. */

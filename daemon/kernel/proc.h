@@ -59,9 +59,10 @@ struct proc_call {
 /* Returns 0, -ESRCH when the thread is gone, or -EACCES. */
 __attribute__((warn_unused_result)) int proc_thread_call(pid_t pid, pid_t thread, struct proc_call *ret_call);
 
-/* Called with the id of a thread, or the inode of a socket; anything but 0 ends the walk. */
+/* Called with the id of a thread, or a descriptor and the inode of its socket; anything but 0 ends the walk.
+ */
 typedef int proc_thread_fn(pid_t pid, pid_t thread, void *context);
-typedef int proc_socket_fn(uint64_t inode, void *context);
+typedef int proc_socket_fn(pid_t pid, int fd, uint64_t inode, void *context);
 
 /* Walks the threads. Returns what `each` returned last, 0 (also when the process is gone), or -errno. */
 __attribute__((warn_unused_result)) int proc_each_thread(pid_t pid, proc_thread_fn *each, void *context);

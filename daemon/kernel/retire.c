@@ -4,8 +4,10 @@
  * stop: a fork that was under way hands the pending SIGSTOP to the child, which has run nothing and holds
  * what its parent holds.
  *
- * A worker under full load is without a connection for some microseconds between two requests, too short to
- * be looked at first. So one that goes from request to request is stopped on the chance, over and over.
+ * Who holds a connection is not stopped: after SIGCONT some system calls fail with EINTR. But under full load
+ * a worker is without one for some microseconds only, between two requests, and nobody looks at the right
+ * moment. So while connections wait in the queue, the master spends a part of its time watching for the end
+ * of the request.
  */
 #include "daemon/kernel/retire.h"
 
@@ -22,9 +24,12 @@
 #define HALT_LIMIT_MS 50
 /* Most groups stop within microseconds; a tick waits so long for them, the rest is for the next one. */
 #define HALT_WAIT_NS 300000
-/* A request that began within this time makes a worker one that goes from request to request. */
-#define PRESS_MS 20
-#define TICK_MS  1
+#define TICK_MS      1
+/* So much of each tick goes into watching. */
+#define WATCH_NS 300000
+/* A worker without a connection that does not wait for one either works on something that is no request's;
+ * after this time it is not waited for. */
+#define FREE_LIMIT_MS 1000
 
 /* --- one retirement --- */
 
@@ -60,78 +65,96 @@ static void halt(struct retirement *r, int64_t now_ms)
     r->due_ms = now_ms + TICK_MS;
 }
 
-static bool is_due(const struct retirement *r, enum retirement_phase phase, int64_t now_ms)
-{
-    return r->phase == phase && r->due_ms <= now_ms;
-}
-
-/* --- running workers: whom to halt --- */
-
-static int is_held(uint64_t inode, void *context)
-{
-    const struct retirement *r = context;
-    return inode == r->held;
-}
-
-/* The worker holds a connection: the same as before, or a new one. */
-static void see_connection(struct retirement *r, uint64_t inode, int64_t now_ms)
-{
-    if (r->held != 0 && inode != r->held) {
-        r->pressed_until_ms = now_ms + PRESS_MS;
-        r->busy = 0;
-    }
-    r->held = inode;
-    if (now_ms < r->pressed_until_ms)
-        halt(r, now_ms);
-    else
-        see_busy(r, now_ms);
-}
-
-static void look_at(struct retirement *r, const struct look *look, int64_t now_ms)
-{
-    uint64_t inode = 0;
-    int holds = proc_ended(r->group) ? 0 : look_holds(look, r->group, false, &inode);
-    if (proc_ended(r->group))
-        finish(r);
-    else if (holds == 0)
-        halt(r, now_ms);
-    else if (holds > 0)
-        see_connection(r, inode, now_ms);
-    else
-        see_busy(r, now_ms);
-}
-
-/* Most looks find a worker at the request at which the last one found it: that needs no look at the machine.
- */
-static void look_at_running(struct retirement *const *retirements, size_t count, struct look *look,
-                            int64_t now_ms)
-{
-    bool taken = false;
-    for (size_t i = 0; i < count; i++) {
-        struct retirement *r = retirements[i];
-        if (!is_due(r, RETIREMENT_LOOK, now_ms))
-            continue;
-        if (r->held != 0 && proc_each_socket(r->group, is_held, r) > 0) {
-            see_connection(r, r->held, now_ms);
-            continue;
-        }
-        if (!taken) {
-            look_at_processes(look);
-            look_at_connections(look);
-            taken = true;
-        }
-        look_at(r, look, now_ms);
-    }
-}
-
-/* --- halted workers: whom to end --- */
-
 static int64_t now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+/* --- running workers: whom to halt --- */
+
+/* `count` connections were seen, one of them `hold`. */
+static void see_connections(struct retirement *r, int count, const struct look_hold *hold, int64_t now_ms)
+{
+    struct look_hold only = count == 1 ? *hold : (struct look_hold){.pid = 0};
+    if (only.inode != r->hold.inode)
+        r->busy = 0;
+    r->hold = only;
+    r->free_since_ms = 0;
+    see_busy(r, now_ms);
+}
+
+/* No connection was seen. */
+static void see_free(struct retirement *r, struct look *look, int64_t now_ms)
+{
+    bool unreadable;
+    r->hold.pid = 0;
+    if (r->free_since_ms == 0)
+        r->free_since_ms = now_ms;
+    if (look_waits(look, r->group, &unreadable) || unreadable || now_ms - r->free_since_ms >= FREE_LIMIT_MS)
+        halt(r, now_ms);
+    else
+        see_busy(r, now_ms);
+}
+
+static void look_at(struct retirement *r, struct look *look, int64_t now_ms)
+{
+    struct look_hold hold;
+    int count;
+    look_once(look);
+    if (proc_ended(r->group))
+        finish(r);
+    else if ((count = look_holds(look, r->group, false, &hold)) > 0)
+        see_connections(r, count, &hold, now_ms);
+    else if (count == 0)
+        see_free(r, look, now_ms);
+    else
+        see_busy(r, now_ms);
+}
+
+static void look_at_running(struct retirement *const *retirements, size_t count, struct look *look,
+                            int64_t now_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        if (retirements[i]->phase == RETIREMENT_LOOK && retirements[i]->due_ms <= now_ms)
+            look_at(retirements[i], look, now_ms);
+}
+
+static bool is_watched(const struct retirement *r)
+{
+    return r->phase == RETIREMENT_LOOK && r->hold.pid != 0;
+}
+
+static bool still_holds(const struct retirement *r)
+{
+    uint64_t inode = 0;
+    return proc_socket(r->hold.pid, r->hold.pid, (uint64_t)r->hold.fd, &inode) == 0 && inode == r->hold.inode;
+}
+
+/* Halts the first whose request ends. Returns whether there was somebody to watch, and a reason to. */
+static bool watch(struct retirement *const *retirements, size_t count, const struct listener *listener,
+                  int64_t now_ms)
+{
+    uint32_t queued, limit;
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || is_watched(retirements[i]);
+    if (!any || listener_queue(listener, &queued, &limit) != 0 || queued == 0)
+        return false;
+    int64_t end_ns = now_ns() + WATCH_NS;
+    do {
+        for (size_t i = 0; i < count; i++) {
+            if (is_watched(retirements[i]) && !still_holds(retirements[i])) {
+                halt(retirements[i], now_ms);
+                return true;
+            }
+        }
+    } while (now_ns() < end_ns);
+    return true;
+}
+
+/* --- halted workers: whom to end --- */
 
 /* Whether the leader has stopped, or is no child of ours that could be asked. */
 static bool leader_stopped(const struct retirement *r)
@@ -164,7 +187,7 @@ static bool group_halted(pid_t group, const struct look *look)
 
 static void inspect(struct retirement *r, const struct look *look, int64_t now_ms)
 {
-    uint64_t inode = 0;
+    struct look_hold hold = {.pid = 0};
     if (proc_ended(r->group)) {
         finish(r);
     } else if (!r->halted) {
@@ -173,11 +196,14 @@ static void inspect(struct retirement *r, const struct look *look, int64_t now_m
             resume(r);
             see_busy(r, now_ms);
         }
-    } else if (look_holds(look, r->group, true, &inode) == 0) {
-        finish(r);
     } else {
-        resume(r);
-        r->due_ms = now_ms + TICK_MS;
+        int count = look_holds(look, r->group, true, &hold);
+        if (count == 0) {
+            finish(r);
+        } else {
+            resume(r);
+            see_connections(r, count, &hold, now_ms);
+        }
     }
 }
 
@@ -222,8 +248,10 @@ int retire_tick(struct retirement *const *retirements, size_t count, const struc
     for (size_t i = 0; i < count; i++)
         ASSERT(retirements[i]->group > 1);
     look_at_running(retirements, count, &look, now_ms);
+    bool watched = watch(retirements, count, listener, now_ms);
     inspect_halted(retirements, count, &look, now_ms);
-    return next_delay(retirements, count, now_ms);
+    int delay_ms = next_delay(retirements, count, now_ms);
+    return watched && delay_ms > TICK_MS ? TICK_MS : delay_ms;
 }
 
 void retire_cancel(struct retirement *retirement)

@@ -10,6 +10,7 @@
 #define FCGIPOOL_DAEMON_KERNEL_RETIRE_H
 
 #include "daemon/kernel/listener.h"
+#include "daemon/kernel/look.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,17 +28,17 @@ enum retirement_phase {
 struct retirement {
     pid_t group;
     enum retirement_phase phase;
-    int64_t halted_at_ms;     /* when SIGSTOP was sent */
-    int64_t due_ms;           /* not worth a look before */
-    unsigned busy;            /* how often in a row it was seen at the same request */
-    uint64_t held;            /* inode of the connection at which it was seen last; 0: none yet */
-    int64_t pressed_until_ms; /* it goes from request to request: halted without looking idle */
-    bool halted;              /* HALT: every thread of the group has stopped */
+    int64_t halted_at_ms;  /* when SIGSTOP was sent */
+    int64_t due_ms;        /* not worth a look before */
+    int64_t free_since_ms; /* when it was first seen without a connection, but at work; 0: it is not */
+    unsigned busy;         /* how often in a row it was seen at the same request */
+    struct look_hold hold; /* the one connection at which it was seen last; pid 0: none, or several */
+    bool halted;           /* HALT: every thread of the group has stopped */
 };
 
 /* One attempt for each of `count` retirements that is due. A worker that is seen at the same request again is
- * due after 1, 2, 5, then 10 ms; one that takes a new request each time is halted on the chance every
- * millisecond. A group whose leader has ended is killed at once. When /proc or sock_diag do not let us look,
+ * due after 1, 2, 5, then 10 ms; while connections wait in the queue, workers with one request are watched
+ * for its end. A group whose leader has ended is killed at once. When /proc or sock_diag do not let us look,
  * nobody is killed. Takes some hundred microseconds. Returns the milliseconds after which the next attempt is
  * worth while, or -1 when all are DONE. */
 int retire_tick(struct retirement *const *retirements, size_t count, const struct listener *listener,

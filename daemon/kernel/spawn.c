@@ -17,11 +17,11 @@
 
 #define LAST_SIGNAL 64
 
-enum step { STEP_SETPGID, STEP_STDIN, STEP_OUTPUT, STEP_CHDIR, STEP_EXEC };
+enum step { STEP_SETPGID, STEP_STDIN, STEP_OUTPUT, STEP_SETRLIMIT, STEP_CHDIR, STEP_EXEC };
 
 static const char *const step_names[] = {
-    [STEP_SETPGID] = "setpgid", [STEP_STDIN] = "stdin", [STEP_OUTPUT] = "output",
-    [STEP_CHDIR] = "chdir",     [STEP_EXEC] = "exec",
+    [STEP_SETPGID] = "setpgid",     [STEP_STDIN] = "stdin", [STEP_OUTPUT] = "output",
+    [STEP_SETRLIMIT] = "setrlimit", [STEP_CHDIR] = "chdir", [STEP_EXEC] = "exec",
 };
 
 struct report {
@@ -91,6 +91,8 @@ __attribute__((noreturn, noinline)) static void run_child(const struct child *ch
     close_on_exec(child->last_fd);
 
     (void)umask(options->umask);
+    if (options->descriptors != NULL && setrlimit(RLIMIT_NOFILE, options->descriptors) != 0)
+        fail(child, STEP_SETRLIMIT);
     if (options->chdir != NULL && chdir(options->chdir) != 0)
         fail(child, STEP_CHDIR);
 

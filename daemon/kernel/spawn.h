@@ -5,6 +5,7 @@
 #ifndef FCGIPOOL_DAEMON_KERNEL_SPAWN_H
 #define FCGIPOOL_DAEMON_KERNEL_SPAWN_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct spawn_options {
@@ -13,14 +14,15 @@ struct spawn_options {
     char *const *envp;
     const char *chdir; /* NULL: stay */
     mode_t umask;
-    int stdin_fd;  /* becomes descriptor 0 (the listener) */
-    int output_fd; /* becomes descriptors 1 and 2 */
+    const struct rlimit *descriptors; /* RLIMIT_NOFILE; NULL: ours */
+    int stdin_fd;                     /* becomes descriptor 0 (the listener) */
+    int output_fd;                    /* becomes descriptors 1 and 2 */
 };
 
 /* The child becomes leader of its own process group, with an empty signal mask, default dispositions and no
  * descriptors but 0, 1 and 2. It has exec'ed when this returns; one that could not is already reaped.
  * Returns 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "setpgid", "stdin", "output",
- * "chdir" or "exec" (a static string). */
+ * "setrlimit", "chdir" or "exec" (a static string). */
 __attribute__((warn_unused_result)) int spawn_process(const struct spawn_options *options, pid_t *ret_pid,
                                                       const char **ret_step);
 

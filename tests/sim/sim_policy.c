@@ -272,7 +272,7 @@ static void outsider_acts(void)
         if (former)
             step(late[between(0, 2)], slot, former, 0);
     } else if (dice <= 90) {
-        if (process->incarnation && world.slots[slot].state == SLOT_STARTING) {
+        if (process->incarnation && process->ready_ms != NEVER_MS) {
             uint64_t incarnation = process->incarnation;
             *process = (struct process){0};
             step(EVENT_SPAWN_FAILED, slot, incarnation, 0);

@@ -5,8 +5,8 @@
 #ifndef FCGIPOOL_TESTS_RETIRE_WORLD_H
 #define FCGIPOOL_TESTS_RETIRE_WORLD_H
 
+#include "daemon/kernel/look.h"
 #include "daemon/kernel/proc.h"
-#include "daemon/kernel/ready.h"
 #include "daemon/kernel/retire.h"
 
 #include <poll.h>
@@ -216,10 +216,18 @@ static inline pid_t start(void (*work)(void))
     return pid;
 }
 
+static inline bool serves(pid_t pid, const struct listener *listener, bool *ret_unreadable)
+{
+    struct look look = {.listener = listener};
+    bool result = look_serves(&look, pid, ret_unreadable);
+    look_fini(&look);
+    return result;
+}
+
 static inline bool accepting(pid_t pid)
 {
     bool unreadable;
-    return ready_accepting(pid, &pool, &unreadable);
+    return serves(pid, &pool, &unreadable);
 }
 
 static inline pid_t start_ready(void (*work)(void))

@@ -263,9 +263,10 @@ struct search {
     int others;
 };
 
-static int see_socket(uint64_t inode, void *context)
+static int see_socket(pid_t pid, int fd, uint64_t inode, void *context)
 {
     struct search *search = context;
+    assert_true(pid > 0 && fd >= 0);
     if (inode == search->inode)
         return 7;
     search->others++;

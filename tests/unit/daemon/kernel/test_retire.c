@@ -2,7 +2,6 @@
  * Stop, inspect, kill: an idle worker goes, one with a request in hand does not, and no client loses
  * anything.
  */
-#include "daemon/kernel/ready.h"
 
 #include "retire_world.h"
 
@@ -144,15 +143,15 @@ static void group_without_its_leader_is_killed(void **state)
 static void group_that_does_not_stop_runs_on(void **state)
 {
     (void)state;
-    struct retirement r = {.group = start(work_unstoppable)}, *all = &r;
+    struct retirement r = {.group = start(work_unstoppable), .free_since_ms = 1}, *all = &r;
     pid_t child = 0;
     WAIT_UNTIL((child = child_of(r.group)) != 0);
-    assert_int_equal(retire_tick(&all, 1, &pool, 1000), 1);
+    assert_int_equal(retire_tick(&all, 1, &pool, 2000), 1);
     assert_int_equal(r.phase, RETIREMENT_HALT);
     WAIT_UNTIL(stopped(child));
-    assert_int_equal(retire_tick(&all, 1, &pool, 1049), 1);
+    assert_int_equal(retire_tick(&all, 1, &pool, 2049), 1);
     assert_int_equal(r.phase, RETIREMENT_HALT);
-    assert_int_equal(retire_tick(&all, 1, &pool, 1050), 1);
+    assert_int_equal(retire_tick(&all, 1, &pool, 2050), 1);
     assert_int_equal(r.phase, RETIREMENT_LOOK);
     WAIT_UNTIL(runs(child));
     end(r.group);
@@ -199,10 +198,10 @@ static void only_who_waits_for_connections_is_accepting(void **state)
     pid_t never = start(work_never), elsewhere = start(work_elsewhere);
     struct proc_call call;
     WAIT_UNTIL(proc_thread_call(elsewhere, elsewhere, &call) == 0 && (int)call.first == database.fd);
-    assert_false(ready_accepting(never, &pool, &unreadable));
+    assert_false(serves(never, &pool, &unreadable));
     assert_false(unreadable);
-    assert_false(ready_accepting(elsewhere, &pool, &unreadable));
-    assert_true(ready_accepting(elsewhere, &database, &unreadable));
+    assert_false(serves(elsewhere, &pool, &unreadable));
+    assert_true(serves(elsewhere, &database, &unreadable));
     end(never);
     end(elsewhere);
 }
@@ -228,7 +227,7 @@ static void unreadable_worker_is_told_and_spared(void **state)
     if (reader == 0) {
         bool unreadable = false, wrong = setresuid(65534, 65534, 65534) != 0;
         struct retirement r = {.group = pid};
-        wrong = wrong || ready_accepting(pid, &pool, &unreadable) || !unreadable || retire_one(&r, 50);
+        wrong = wrong || serves(pid, &pool, &unreadable) || !unreadable || retire_one(&r, 50);
         _exit(wrong || r.phase != RETIREMENT_LOOK);
     }
     assert_int_equal(waitpid(reader, &status, 0), reader);
