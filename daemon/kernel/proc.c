@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_SIZE 64
@@ -149,6 +150,14 @@ int proc_each_thread(pid_t pid, proc_thread_fn *each, void *context)
     while (result == 0 && (more = next_number(directory, &name)) != 0)
         result = more < 0 ? more : each(pid, number(name), context);
     return result;
+}
+
+unsigned proc_threads(pid_t pid)
+{
+    char path[PATH_SIZE];
+    struct stat directory;
+    (void)snprintf(path, sizeof path, "/proc/%d/task", pid);
+    return stat(path, &directory) == 0 ? (unsigned)directory.st_nlink - 2 : 0;
 }
 
 /* The state letter of a stat file. The program's name before it may hold anything, parentheses too. */

@@ -50,6 +50,9 @@ __attribute__((warn_unused_result)) int proc_state(pid_t pid, enum proc_state *r
 /* True when the process is gone or a zombie. Cheaper than proc_state for one that lives. */
 bool proc_ended(pid_t pid);
 
+/* The number of threads; 0 when the process is gone or hidden. */
+unsigned proc_threads(pid_t pid);
+
 /* Where a thread is inside the kernel. */
 struct proc_call {
     long number;    /* SYS_...; -1 when it runs, or sleeps outside of a system call */

@@ -5,15 +5,17 @@
  * what its parent holds.
  *
  * Who holds a connection is not stopped: after SIGCONT some system calls fail with EINTR. But under full load
- * a worker is without one for some microseconds only, between two requests, and nobody looks at the right
- * moment. So while connections wait in the queue, the master spends a part of its time watching for the end
- * of the request.
+ * a worker is without one for some microseconds only, between two requests, and a look from another processor
+ * is too old when the stop arrives. So while connections wait in the queue, a worker is watched from the only
+ * processor that it may use: as long as the master runs there the worker does not, and what the master sees
+ * is still so when it stops it.
  */
 #include "daemon/kernel/retire.h"
 
 #include "daemon/kernel/look.h"
 #include "pool/assert.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -25,8 +27,10 @@
 /* Most groups stop within microseconds; a tick waits so long for them, the rest is for the next one. */
 #define HALT_WAIT_NS 300000
 #define TICK_MS      1
-/* So much of each tick goes into watching. */
-#define WATCH_NS 300000
+/* Looks at the watched workers in a tick, and the pauses between, in which they run. */
+#define WATCH_LOOKS    8
+#define WATCH_PAUSE_NS 20000
+#define WATCHED_MAX    8
 /* A worker without a connection that does not wait for one either works on something that is no request's;
  * after this time it is not waited for. */
 #define FREE_LIMIT_MS 1000
@@ -85,14 +89,16 @@ static void see_connections(struct retirement *r, int count, const struct look_h
     see_busy(r, now_ms);
 }
 
-/* No connection was seen. */
+/* No connection was seen. Looks take a while, so the last word before the stop is on connections again. */
 static void see_free(struct retirement *r, struct look *look, int64_t now_ms)
 {
+    struct look_hold hold;
     bool unreadable;
     r->hold.pid = 0;
     if (r->free_since_ms == 0)
         r->free_since_ms = now_ms;
-    if (look_waits(look, r->group, &unreadable) || unreadable || now_ms - r->free_since_ms >= FREE_LIMIT_MS)
+    bool idle = look_waits(look, r->group, &unreadable) || unreadable;
+    if ((idle || now_ms - r->free_since_ms >= FREE_LIMIT_MS) && look_holds(look, r->group, true, &hold) == 0)
         halt(r, now_ms);
     else
         see_busy(r, now_ms);
@@ -105,7 +111,7 @@ static void look_at(struct retirement *r, struct look *look, int64_t now_ms)
     look_once(look);
     if (proc_ended(r->group))
         finish(r);
-    else if ((count = look_holds(look, r->group, false, &hold)) > 0)
+    else if ((count = look_holds(look, r->group, true, &hold)) > 0)
         see_connections(r, count, &hold, now_ms);
     else if (count == 0)
         see_free(r, look, now_ms);
@@ -121,36 +127,72 @@ static void look_at_running(struct retirement *const *retirements, size_t count,
             look_at(retirements[i], look, now_ms);
 }
 
-static bool is_watched(const struct retirement *r)
+/* Confines the worker to a processor. False when it has several threads or may not use that one. */
+static bool confine(struct retirement *r, int processor)
 {
-    return r->phase == RETIREMENT_LOOK && r->hold.pid != 0;
+    cpu_set_t only;
+    if (proc_threads(r->hold.pid) != 1)
+        return false;
+    if (!r->confined && sched_getaffinity(r->hold.pid, sizeof r->processors, &r->processors) != 0)
+        return false;
+    CPU_ZERO(&only);
+    CPU_SET(processor, &only);
+    r->confined =
+        CPU_ISSET(processor, &r->processors) && sched_setaffinity(r->hold.pid, sizeof only, &only) == 0;
+    return r->confined;
 }
 
-static bool still_holds(const struct retirement *r)
+/* Collects those who have one request each and are confined to our processor. */
+static size_t choose_watched(struct retirement *const *retirements, size_t count, int processor,
+                             struct retirement *ret_watched[WATCHED_MAX])
 {
-    uint64_t inode = 0;
-    return proc_socket(r->hold.pid, r->hold.pid, (uint64_t)r->hold.fd, &inode) == 0 && inode == r->hold.inode;
+    size_t watched = 0;
+    for (size_t i = 0; i < count && watched < WATCHED_MAX; i++)
+        if (retirements[i]->phase == RETIREMENT_LOOK && retirements[i]->hold.pid != 0 &&
+            confine(retirements[i], processor))
+            ret_watched[watched++] = retirements[i];
+    return watched;
 }
 
-/* Halts the first whose request ends. Returns whether there was somebody to watch, and a reason to. */
+/* Whether the request has ended and no next one has begun, which would take the vacant descriptor. */
+static bool is_between_requests(const struct retirement *r)
+{
+    uint64_t inode;
+    return proc_socket(r->hold.pid, r->hold.pid, (uint64_t)r->hold.fd, &inode) == -ESRCH;
+}
+
+static void watch_closely(struct retirement *const *watched, size_t count, int64_t now_ms)
+{
+    const struct timespec pause = {.tv_nsec = WATCH_PAUSE_NS};
+    for (int look = 0; look < WATCH_LOOKS; look++) {
+        for (size_t i = 0; i < count; i++) {
+            if (is_between_requests(watched[i])) {
+                halt(watched[i], now_ms);
+                return;
+            }
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* Returns whether there was somebody to watch. */
 static bool watch(struct retirement *const *retirements, size_t count, const struct listener *listener,
                   int64_t now_ms)
 {
+    struct retirement *watched[WATCHED_MAX];
     uint32_t queued, limit;
-    bool any = false;
-    for (size_t i = 0; i < count; i++)
-        any = any || is_watched(retirements[i]);
-    if (!any || listener_queue(listener, &queued, &limit) != 0 || queued == 0)
+    cpu_set_t ours, only;
+    if (listener_queue(listener, &queued, &limit) != 0 || queued == 0 ||
+        sched_getaffinity(0, sizeof ours, &ours) != 0)
         return false;
-    int64_t end_ns = now_ns() + WATCH_NS;
-    do {
-        for (size_t i = 0; i < count; i++) {
-            if (is_watched(retirements[i]) && !still_holds(retirements[i])) {
-                halt(retirements[i], now_ms);
-                return true;
-            }
-        }
-    } while (now_ns() < end_ns);
+    int processor = sched_getcpu();
+    CPU_ZERO(&only);
+    CPU_SET(processor, &only);
+    size_t watched_count = choose_watched(retirements, count, processor, watched);
+    if (watched_count == 0 || sched_setaffinity(0, sizeof only, &only) != 0)
+        return false;
+    watch_closely(watched, watched_count, now_ms);
+    (void)sched_setaffinity(0, sizeof ours, &ours);
     return true;
 }
 
@@ -256,6 +298,8 @@ int retire_tick(struct retirement *const *retirements, size_t count, const struc
 
 void retire_cancel(struct retirement *retirement)
 {
+    if (retirement->confined)
+        (void)sched_setaffinity(retirement->group, sizeof retirement->processors, &retirement->processors);
     if (retirement->phase == RETIREMENT_HALT)
         resume(retirement);
 }

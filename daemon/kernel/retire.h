@@ -12,6 +12,7 @@
 #include "daemon/kernel/listener.h"
 #include "daemon/kernel/look.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,18 +34,21 @@ struct retirement {
     int64_t free_since_ms; /* when it was first seen without a connection, but at work; 0: it is not */
     unsigned busy;         /* how often in a row it was seen at the same request */
     struct look_hold hold; /* the one connection at which it was seen last; pid 0: none, or several */
-    bool halted;           /* HALT: every thread of the group has stopped */
+    bool confined;         /* to one processor; then `processors` are those of before */
+    cpu_set_t processors;
+    bool halted; /* HALT: every thread of the group has stopped */
 };
 
 /* One attempt for each of `count` retirements that is due. A worker that is seen at the same request again is
- * due after 1, 2, 5, then 10 ms; while connections wait in the queue, workers with one request are watched
- * for its end. A group whose leader has ended is killed at once. When /proc or sock_diag do not let us look,
- * nobody is killed. Takes some hundred microseconds. Returns the milliseconds after which the next attempt is
- * worth while, or -1 when all are DONE. */
+ * due after 1, 2, 5, then 10 ms; while connections wait in the queue, workers with one thread and one request
+ * are watched for its end. A group whose leader has ended is killed at once. When /proc or sock_diag do not
+ * let us look, nobody is killed. Takes some hundred microseconds. Returns the milliseconds after which the
+ * next attempt is worth while, or -1 when all are DONE. */
 int retire_tick(struct retirement *const *retirements, size_t count, const struct listener *listener,
                 int64_t now_ms);
 
-/* Lets a halted group run again: the retirement is given up or goes on by other means. */
+/* Lets a halted group run again, wherever it could before: the retirement is given up or goes on by other
+ * means. */
 void retire_cancel(struct retirement *retirement);
 
 #endif

@@ -117,6 +117,17 @@ def test_changes_under_load_lose_nothing(kind, make_pool, make_load, record_prop
     pool.stop()
 
 
+def test_who_is_at_a_request_is_not_stopped(make_pool, make_load):
+    """A stop and a continuation are enough to spoil a request of many a program."""
+    pool = make_pool(command=[build.worker("bad"), "fragile"], workers=4).up()
+    load = make_load(pool.address, clients=8, mix="GET:10*9,GET:10?pause=40")
+    for turn in range(build.count(10, 100)):
+        load.wait_ok(50)
+        scale_quickly(pool, "3" if turn % 2 == 0 else "4")
+    assert_all_right(load.stop(), 50)
+    pool.stop()
+
+
 def test_changes_under_load_through_nginx_and_tcp(make_pool, make_nginx, make_load, record_property):
     changes = build.count(12, 100)
     pool = make_pool(listen="127.0.0.1:0", workers=2).up()

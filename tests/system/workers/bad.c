@@ -178,6 +178,24 @@ static void epoll_first(void)
     }
 }
 
+/* Waits in epoll_wait in a request, for "pause" ms, and takes an interruption for a reason to die, as many programs
+ * do: SIGSTOP and SIGCONT are one. */
+static void fragile(void)
+{
+    FCGX_Request request;
+    int nothing = epoll_create1(0);
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        struct epoll_event event;
+        long pause_ms = contract_number(FCGX_GetParam("QUERY_STRING", request.envp), "pause");
+        if (pause_ms && epoll_wait(nothing, &event, 1, (int)pause_ms) < 0)
+            _exit(1);
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -196,6 +214,7 @@ static const struct {
     {"slow-start", slow_start},
     {"poll", poll_first},
     {"epoll", epoll_first},
+    {"fragile", fragile},
 };
 
 int main(int argc, char **argv)
