@@ -9,6 +9,7 @@
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
 #include "daemon/observe.h"
+#include "daemon/reap.h"
 #include "daemon/signals.h"
 #include "pool/assert.h"
 
@@ -254,6 +255,7 @@ static void serve(struct master *master)
     control_start(&master->control, master);
     master_event(master, EVENT_START, 0, 0);
     ev_run(master->loop, 0);
+    reap_strays(&master->listener);
 }
 
 int master_run(const struct conf *conf)

@@ -91,9 +91,7 @@ void observe_retired(struct master *master)
 
 static void look_queue(struct master *master, unsigned looks_needed)
 {
-    uint32_t queued = 0, limit;
-    /* Without an answer from the kernel the queue counts as empty: the workers' stop must not hang on it. */
-    if (listener_queue(&master->listener, &queued, &limit) || queued == 0)
+    if (listener_is_empty(&master->listener))
         master->queue_empty_looks++;
     else
         master->queue_empty_looks = 0;

@@ -12,8 +12,10 @@
 
 /* A longer line is logged in pieces. */
 #define PIECE_MAX 8192
-/* Reads a wake-up, of PIECE_MAX each. */
-#define READS_MAX 8
+/* Read at a wake-up: it may be a line a byte, and there may be a thousand workers that write. */
+#define READ_SIZE 1024
+/* At the end a pipe is emptied. */
+#define PIPE_SIZE 65536
 
 struct output {
     ev_io watcher; /* on the reading end */
@@ -78,22 +80,23 @@ static void replace_nuls(char *text, size_t length)
         *nul = '?';
 }
 
+/* Returns what read() returned. */
+static ssize_t read_some(struct output *output)
+{
+    char buffer[READ_SIZE];
+    ssize_t length = read(output->watcher.fd, buffer, sizeof buffer);
+    if (length > 0) {
+        replace_nuls(buffer, (size_t)length);
+        take(output, buffer, (size_t)length);
+    }
+    return length;
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
-    struct output *output = watcher->data;
-    char buffer[PIECE_MAX];
     (void)events;
-    for (int i = 0; i < READS_MAX; i++) {
-        ssize_t length = read(watcher->fd, buffer, sizeof buffer);
-        if (length > 0) {
-            replace_nuls(buffer, (size_t)length);
-            take(output, buffer, (size_t)length);
-        }
-        if (length == 0)
-            ev_io_stop(loop, watcher);
-        if (length < (ssize_t)sizeof buffer)
-            return;
-    }
+    if (read_some(watcher->data) == 0)
+        ev_io_stop(loop, watcher);
 }
 
 /* Opens the writing end anew, for reading too. */
@@ -139,8 +142,9 @@ void output_stop(struct output *output, struct ev_loop *loop)
 {
     if (!output)
         return;
-    if (output->pid)
-        on_readable(loop, &output->watcher, EV_READ);
+    for (int left = PIPE_SIZE / READ_SIZE; output->pid && left > 0; left--)
+        if (read_some(output) <= 0)
+            break;
     flush_partial(output);
     ev_io_stop(loop, &output->watcher);
     close(output->watcher.fd);

@@ -5,9 +5,17 @@
 #include "daemon/master.h"
 #include "daemon/observe.h"
 
+#include "daemon/kernel/proc.h"
+
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Strays may have children, which come to us when they are killed. */
+#define STRAY_ROUNDS  10
+#define STRAY_WAIT_MS 100
 
 /* The slot of the worker with this pid, or slot_count. */
 static uint32_t slot_of(const struct master *master, pid_t pid)
@@ -62,6 +70,43 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
     log_death(master, index, death);
     *worker = (struct worker){0};
     master_event(master, EVENT_EXITED, index, clean);
+}
+
+struct strays {
+    const struct listener *listener;
+    size_t count;
+};
+
+static int is_listener(pid_t pid, int fd, uint64_t inode, void *context)
+{
+    const struct strays *strays = context;
+    (void)pid, (void)fd;
+    return inode == strays->listener->inode;
+}
+
+static int kill_stray(pid_t pid, void *context)
+{
+    struct strays *strays = context;
+    if (proc_each_socket(pid, is_listener, strays) > 0 && kill(pid, SIGKILL) == 0) {
+        log_warning("pid %ld, left behind by a worker, is killed", (long)pid);
+        strays->count++;
+    }
+    return 0;
+}
+
+void reap_strays(const struct listener *listener)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int round = 0; round < STRAY_ROUNDS; round++) {
+        struct strays strays = {.listener = listener};
+        if (proc_each_child(getpid(), kill_stray, &strays) < 0 || strays.count == 0)
+            return;
+        for (int waits = 0; strays.count > 0 && waits < STRAY_WAIT_MS; waits++) {
+            while (waitpid(-1, NULL, WNOHANG) > 0)
+                strays.count -= strays.count > 0;
+            nanosleep(&pause, NULL);
+        }
+    }
 }
 
 void reap(struct master *master)

@@ -1,6 +1,5 @@
 /*
- * Memory that must be there: small allocations at load time, for which there is no sensible way on without
- * them.
+ * Memory that must be there: small allocations without which there is no sensible way on.
  */
 #ifndef FCGIPOOL_DAEMON_BASE_MEMORY_H
 #define FCGIPOOL_DAEMON_BASE_MEMORY_H

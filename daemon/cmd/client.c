@@ -113,11 +113,11 @@ int client_run(const char *file, const char *control, const char *command, json_
     char path[PATH_MAX];
     FILE *stream;
     json_t *request = request_json(file, control, command, args);
-    int code = EXIT_DONE;
+    int code = EXIT_DONE, error;
     if (control)
         snprintf(path, sizeof path, "%s", control);
-    else if (conf_control_socket(file, path, sizeof path))
-        code = fail(EXIT_USAGE, file, "the path is too long");
+    else if ((error = conf_control_socket(file, path, sizeof path)) != 0)
+        code = fail(EXIT_USAGE, file, strerror(-error));
     if (code == EXIT_DONE)
         code = connect_to(path, &stream);
     if (code == EXIT_DONE) {

@@ -264,23 +264,50 @@ static int see_inet(const struct nlmsghdr *message, void *context)
     return set_add(accepted->set, socket->idiag_inode);
 }
 
+struct handshakes {
+    const struct address *address;
+    uint32_t count;
+};
+
+/* Connections taken by a dual-stack listener are AF_INET6 sockets, whoever called. */
+static int dump_inet(const struct address *address, uint32_t states, message_fn *each, void *context)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
+    ASSERT(in->sin_family == AF_INET || in->sin_family == AF_INET6);
+    struct inet_diag_req_v2 request = {
+        .sdiag_family = (uint8_t)in->sin_family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states};
+    request.id.idiag_sport = in->sin_family == AF_INET ? in->sin_port : in6->sin6_port;
+    return ask(&request, sizeof request, true, each, context);
+}
+
 static int dump_once(struct accepted *accepted)
 {
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&accepted->address->storage;
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&accepted->address->storage;
-    if (in->sin_family == AF_UNIX) {
+    if (accepted->address->storage.ss_family == AF_UNIX) {
         struct unix_diag_req request = {
             .sdiag_family = AF_UNIX, .udiag_states = 1U << TCP_ESTABLISHED, .udiag_show = UDIAG_SHOW_NAME};
         return ask(&request, sizeof request, true, see_unix, accepted);
     }
-    ASSERT(in->sin_family == AF_INET || in->sin_family == AF_INET6);
-    /* Connections taken by a dual-stack listener are AF_INET6 sockets, whoever called. Those in TIME_WAIT,
-     * often thousands, have no descriptor. */
-    struct inet_diag_req_v2 request = {.sdiag_family = (uint8_t)in->sin_family,
-                                       .sdiag_protocol = IPPROTO_TCP,
-                                       .idiag_states = ~(1U << TCP_LISTEN | 1U << TCP_TIME_WAIT)};
-    request.id.idiag_sport = in->sin_family == AF_INET ? in->sin_port : in6->sin6_port;
-    return ask(&request, sizeof request, true, see_inet, accepted);
+    /* Those in TIME_WAIT, often thousands, have no descriptor. */
+    return dump_inet(accepted->address, ~(1U << TCP_LISTEN | 1U << TCP_TIME_WAIT), see_inet, accepted);
+}
+
+static int see_handshake(const struct nlmsghdr *message, void *context)
+{
+    const struct inet_diag_msg *socket = body_of(message);
+    struct handshakes *handshakes = context;
+    if (message->nlmsg_len >= NLMSG_LENGTH(sizeof *socket) && inet_matches(socket, handshakes->address))
+        handshakes->count++;
+    return 0;
+}
+
+int diag_handshakes(const struct address *address, uint32_t *ret_count)
+{
+    struct handshakes handshakes = {.address = address};
+    int error = dump_inet(address, 1U << TCP_SYN_RECV, see_handshake, &handshakes);
+    if (error == 0)
+        *ret_count = handshakes.count;
+    return error;
 }
 
 static int compare(const void *a, const void *b)

@@ -35,6 +35,9 @@ bool diag_set_has(const struct diag_set *set, uint64_t inode);
 __attribute__((warn_unused_result)) int diag_unix_queue(uint64_t inode, uint64_t cookie, uint32_t *ret_queued,
                                                         uint32_t *ret_limit);
 
+/* TCP connections to the local port of `address` whose handshake has begun and is not yet complete. */
+__attribute__((warn_unused_result)) int diag_handshakes(const struct address *address, uint32_t *ret_count);
+
 /* Fills `set` with the connections that were accepted from `address` and still have a descriptor somewhere;
  * queued ones are not among them. unix: matched by the bound name; TCP: by local port and address, wildcards
  * matching all. A TCP connection that both sides have ended is gone from the kernel's tables, even when its

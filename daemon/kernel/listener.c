@@ -319,6 +319,15 @@ int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32
     return 0;
 }
 
+bool listener_is_empty(const struct listener *listener)
+{
+    uint32_t queued, limit, handshakes = 0;
+    if (listener->address.storage.ss_family != AF_UNIX &&
+        diag_handshakes(&listener->address, &handshakes) == 0 && handshakes > 0)
+        return false;
+    return listener_queue(listener, &queued, &limit) != 0 || queued == 0;
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener->fd >= 0) {

@@ -8,6 +8,7 @@
 #include "daemon/base/problem.h"
 #include "daemon/kernel/address.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -53,6 +54,10 @@ void listener_refuse(struct listener *listener);
  * no UNIX_DIAG). */
 __attribute__((warn_unused_result)) int listener_queue(const struct listener *listener, uint32_t *ret_queued,
                                                        uint32_t *ret_limit);
+
+/* True when nothing waits to be accepted, nor is about to: no handshake is under way. True also when the
+ * kernel does not answer: a stop must not hang on it. */
+bool listener_is_empty(const struct listener *listener);
 
 /* Closes, and takes away the path (if it is still ours) and the lock. Accepts a listener that was never
  * opened. */

@@ -160,18 +160,41 @@ unsigned proc_threads(pid_t pid)
     return stat(path, &directory) == 0 ? (unsigned)directory.st_nlink - 2 : 0;
 }
 
-/* The state letter of a stat file. The program's name before it may hold anything, parentheses too. */
-static int read_state(const char *path, char *ret_letter)
+/* State and parent of a stat file. The program's name before them may hold anything, parentheses too. */
+static int read_stat(const char *path, char *ret_state, pid_t *ret_parent)
 {
     char text[512] = "";
     int error = read_text(path, text, sizeof text);
     if (error != 0)
         return error;
     const char *end = strrchr(text, ')');
-    if (end == NULL || end[1] != ' ')
-        return -EPROTO;
-    *ret_letter = end[2];
-    return 0;
+    return end != NULL && sscanf(end + 1, " %c %d", ret_state, ret_parent) == 2 ? 0 : -EPROTO;
+}
+
+static int read_state(const char *path, char *ret_state)
+{
+    pid_t parent;
+    return read_stat(path, ret_state, &parent);
+}
+
+int proc_each_child(pid_t parent, proc_child_fn *each, void *context)
+{
+    __attribute__((cleanup(directory_cleanup))) DIR *directory = opendir("/proc");
+    if (directory == NULL)
+        return -errno;
+    const char *name = "";
+    int more, result = 0;
+    while (result == 0 && (more = next_number(directory, &name)) != 0) {
+        char path[PATH_SIZE], letter;
+        pid_t parent_of;
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", more < 0 ? 0 : number(name));
+        if (more < 0)
+            result = more;
+        else if (read_stat(path, &letter, &parent_of) == 0 && parent_of == parent && letter != 'Z' &&
+                 letter != 'X')
+            result = each(number(name), context);
+    }
+    return result;
 }
 
 static int see_state(pid_t pid, pid_t thread, void *context)

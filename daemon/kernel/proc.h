@@ -53,6 +53,10 @@ bool proc_ended(pid_t pid);
 /* The number of threads; 0 when the process is gone or hidden. */
 unsigned proc_threads(pid_t pid);
 
+/* Walks the children of a process, zombies left out. Returns what `each` returned last, 0, or -errno. */
+typedef int proc_child_fn(pid_t pid, void *context);
+__attribute__((warn_unused_result)) int proc_each_child(pid_t parent, proc_child_fn *each, void *context);
+
 /* Where a thread is inside the kernel. */
 struct proc_call {
     long number;    /* SYS_...; -1 when it runs, or sleeps outside of a system call */

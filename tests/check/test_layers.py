@@ -67,6 +67,13 @@ def test_a_forbidden_include_is_named(tree, file, include):
     assert file in result.stderr and include in result.stderr
 
 
+def test_a_folder_without_a_rule_is_named(tree):
+    (tree / "pool/attic").mkdir()
+    (tree / "pool/attic/old.c").write_text("#include <unistd.h>\n")
+    result = layers(tree)
+    assert result.returncode != 0 and "pool/attic" in result.stderr
+
+
 @pytest.mark.parametrize(
     "source, named",
     [

@@ -1,5 +1,7 @@
 """What workers write to their standard error and output: line by line in the log, tagged, and never a burden."""
 
+import socket
+import subprocess
 import os
 import re
 import signal
@@ -64,6 +66,23 @@ def test_last_words_of_a_worker_that_cannot_start(make_pool):
     pool = make_pool(command=["/bin/sh", "-c", "echo cannot find the database >&2; exit 4"], workers=1).start()
     pool.wait_log(r"exited with code 4")
     assert pool.log().index("cannot find the database") < pool.log().index("exited with code 4")
+
+
+def test_standard_error_that_nobody_reads(directory, make_pool):
+    """A socket, as systemd gives; when it is full, lines are dropped, and the master goes on."""
+    pool = make_pool(command=[build.worker("bad"), "stderr-flood", "8"], workers=2)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        master = subprocess.Popen([build.fcgipool(), "start", str(pool.file)], stdin=subprocess.DEVNULL,
+                                  stdout=theirs, stderr=theirs, env=pool.environment, start_new_session=True)
+        try:
+            pool.wait_status(lambda status: len(pool.serving(status)) == 2, timeout=20, what="two workers")
+            assert pool.request().status == 200
+            assert pool.command("stop").returncode == 0
+            assert master.wait(10) == 0
+        finally:
+            master.kill()
+            master.wait()
 
 
 def test_worker_outlives_a_closed_log(make_pool, make_load):

@@ -58,7 +58,7 @@ def test_floor_is_one(make_pool):
 def test_scale_command(make_pool):
     """It returns when it is done."""
     pool = make_pool(workers=2).up()
-    for operand, expected in (("5", 5), ("+2", 7), ("-4", 3), ("3", 3), ("1", 1), ("+0", 1)):
+    for operand, expected in (("5", 5), ("+2", 7), ("-4", 3), ("3", 3), ("-100", 1), ("+0", 1)):
         answer = pool.command("scale", operand)
         assert answer.returncode == 0, answer
         status = pool.status()

@@ -132,6 +132,28 @@ def test_stop_command_waits_until_it_is_done(make_pool, make_load):
     assert pool.command("stop").returncode == 69
 
 
+def test_second_stop_command_waits_too(make_pool, make_load):
+    """A second TERM means "quick"; a second command does not: there is --quick for that."""
+    pool = make_pool(workers=1).up()
+    load = make_load(pool.address, clients=1, requests=1, mix="GET:10?delay=1500")
+    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the request")
+    pool.send_signal(signal.SIGTERM)
+    pool.wait_status(lambda status: status["state"] == "stopping", what="state stopping")
+    assert pool.command("stop").returncode == 0
+    assert load.wait().ok == 1
+    assert pool.wait_exit() == 0
+
+
+def test_workers_in_the_background_do_not_keep_the_address(make_pool):
+    """They have left their process group, and hold the listener."""
+    pool = make_pool(command=[build.worker("bad"), "daemonize"], workers=1, listen="127.0.0.1:0").start()
+    address = pool.wait_status(lambda status: status["state"] == "failing", timeout=20, what="state failing")["listen"]
+    pool.stop()
+    pool.wait_gone()
+    with pytest.raises(fastcgi.Refused):
+        fastcgi.connect(address)
+
+
 def test_start_right_after_the_stop_command(make_pool):
     """Who has the answer of `stop` can start the next master at once."""
     pool = make_pool().up()

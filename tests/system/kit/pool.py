@@ -72,7 +72,7 @@ class Pool:
                 os.chown(path, self.user, self.user)
         def limit():
             for which, value in self.limits.items():
-                resource.setrlimit(which, (value, resource.getrlimit(which)[1]))
+                resource.setrlimit(which, (value, value))
         as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user is not None else {}
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
