@@ -30,7 +30,7 @@ static void wait_scale(struct master *master, struct control_client *client)
     uint32_t leaving = workers_leaving(policy);
     if (policy->state >= POOL_STOPPING)
         control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
-    else if (policy->state == POOL_FAILING)
+    else if (policy->state == POOL_FAILING && serving < policy->wanted)
         control_error(client, EXIT_FAILED, "workers fail to start; see the log");
     else if (serving == policy->wanted && !leaving)
         control_result(client, json_pack("{s:I}", "workers", (json_int_t)serving));

@@ -209,6 +209,8 @@ static void want(struct policy *policy, int64_t workers, struct actions *actions
         return;
     if (workers > policy->wanted)
         policy->spawn_reason = REASON_SCALE_UP;
+    if (policy_count(policy, SLOT_SERVING) >= workers)
+        backoff_reset(&policy->backoff); /* whatever failed, nothing is missing any more */
     policy->wanted = workers;
     act(actions, ACTION_WANT, policy, NULL, REASON_NONE);
     actions->items[actions->count - 1].number = (uint32_t)workers;

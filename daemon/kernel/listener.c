@@ -321,7 +321,7 @@ int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32
 
 bool listener_is_empty(const struct listener *listener)
 {
-    uint32_t queued, limit, handshakes = 0;
+    uint32_t queued = 0, limit, handshakes = 0;
     if (listener->address.storage.ss_family != AF_UNIX &&
         diag_handshakes(&listener->address, &handshakes) == 0 && handshakes > 0)
         return false;

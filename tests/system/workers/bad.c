@@ -178,8 +178,8 @@ static void epoll_first(void)
     }
 }
 
-/* Waits in epoll_wait in a request, for "pause" ms, and takes an interruption for a reason to die, as many programs
- * do: SIGSTOP and SIGCONT are one. */
+/* Waits in epoll_wait in a request, for "pause" ms, and takes an interruption for a reason to die, as many
+ * programs do: SIGSTOP and SIGCONT are one. */
 static void fragile(void)
 {
     FCGX_Request request;

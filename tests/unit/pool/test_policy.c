@@ -268,6 +268,19 @@ static void failing_is_said_and_taken_back(void **state)
     assert_actions("=running");
 }
 
+static void a_failing_pool_that_needs_nobody_more_runs(void **state)
+{
+    (void)state;
+    settings.failures = 1;
+    settings.workers_min = settings.workers_max = 2;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_READY, 0, 0);
+    happens(EVENT_SPAWN_FAILED, 1, 0);
+    assert_int_equal(policy.state, POOL_FAILING);
+    happens(EVENT_SCALE_TO, 0, 1);
+    assert_actions("1 wanted, =running");
+}
+
 static void a_failing_pool_that_lost_its_probe_after_the_row_ended_starts_again(void **state)
 {
     (void)state;
@@ -583,6 +596,7 @@ int main(void)
         TEST(a_worker_that_crashes_young_counts_as_a_failure),
         TEST(after_a_failure_starts_are_probes),
         TEST(failing_is_said_and_taken_back),
+        TEST(a_failing_pool_that_needs_nobody_more_runs),
         TEST(a_failing_pool_that_lost_its_probe_after_the_row_ended_starts_again),
         TEST(scale_up_starts_and_scale_down_retires),
         TEST(who_does_not_serve_yet_is_retired_first),
