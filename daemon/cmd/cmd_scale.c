@@ -5,26 +5,17 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char usage[] = "usage: fcgipool scale N|+N|-N [--control PATH] [FILE]\n"
-                            "Sets the number of workers of the pool of the control file FILE to N, or "
-                            "changes it by N, and returns when\n"
-                            "the workers serve and no surplus is left.\n"
-                            "  --control PATH    the master's control socket, instead of FILE's\n"
-                            "  -h, --help        this text\n"
-                            "Exit code: 0 done, 64 usage, 69 no such master, 70 failed, 75 not now.\n";
-
-enum { OPTION_CONTROL = 256 };
-
-static const struct option long_options[] = {
-    {"control", required_argument, NULL, OPTION_CONTROL},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
+static const char usage[] =
+    "usage: fcgipool scale N|+N|-N [--control PATH] [FILE]\n"
+    "Sets the number of workers of the pool of the control file FILE to N, or changes it by N, and returns when\n"
+    "the workers serve and no surplus is left.\n"
+    "  --control PATH    the master's control socket, instead of FILE's\n"
+    "  -h, --help        this text\n"
+    "Exit code: 0 done, 64 usage, 69 no such master, 70 failed, 75 not now.\n";
 
 static bool is_count(const char *text)
 {
@@ -73,21 +64,13 @@ static int scale(const char *file, const char *control, const char *count)
 int cmd_scale(int argc, char **argv)
 {
     const char *count = take_count(&argc, argv);
-    const char *control = NULL;
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        if (option == OPTION_CONTROL) {
-            control = optarg;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
+    struct options_client options;
+    int code;
+    if (!options_client(argc, argv, usage, NULL, &options, &code))
+        return code;
     if (!count) {
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    const char *file = control ? control : options_file(argc, argv, optind);
-    return file ? scale(file, control, count) : EXIT_USAGE;
+    return scale(options.file, options.control, count);
 }

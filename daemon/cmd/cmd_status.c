@@ -3,7 +3,6 @@
 #include "daemon/cmd/cmd.h"
 #include "daemon/cmd/options.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -13,15 +12,6 @@ static const char usage[] = "usage: fcgipool status [--json] [--control PATH] [F
                             "  --control PATH    the master's control socket, instead of FILE's\n"
                             "  -h, --help        this text\n"
                             "Exit code: 0 done, 64 usage, 69 no such master, 70 failed.\n";
-
-enum { OPTION_JSON = 256, OPTION_CONTROL };
-
-static const struct option long_options[] = {
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"control", required_argument, NULL, OPTION_CONTROL},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
 
 static long long number(const json_t *object, const char *key)
 {
@@ -88,20 +78,9 @@ static int show(const char *file, const char *control, bool json)
 
 int cmd_status(int argc, char **argv)
 {
-    const char *control = NULL;
-    bool json = false;
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-        if (option == OPTION_JSON) {
-            json = true;
-        } else if (option == OPTION_CONTROL) {
-            control = optarg;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
-    const char *file = control ? control : options_file(argc, argv, optind);
-    return file ? show(file, control, json) : EXIT_USAGE;
+    struct options_client options;
+    int code;
+    if (!options_client(argc, argv, usage, "json", &options, &code))
+        return code;
+    return show(options.file, options.control, options.flag);
 }

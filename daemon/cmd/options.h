@@ -6,6 +6,7 @@
 
 #include "daemon/base/exit_code.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The control file: the operand argv[index], else the first that exists of ./pool.json and
@@ -26,5 +27,17 @@ struct options_sets {
 
 void options_sets_add(struct options_sets *sets, char *set);
 void options_sets_fini(struct options_sets *sets);
+
+/* What the commands that talk to a master take. */
+struct options_client {
+    const char *file;    /* the control file; meaningless with `control` */
+    const char *control; /* --control PATH, or NULL */
+    bool flag;           /* the command's own switch was given */
+};
+
+/* Parses --control, --help, the command's own switch --FLAG (NULL: it has none) and the control file. Returns
+ * true to go on, or false with the exit code: help or usage was printed, or there is no control file. */
+bool options_client(int argc, char **argv, const char *usage, const char *flag,
+                    struct options_client *ret_options, int *ret_code);
 
 #endif
