@@ -3,12 +3,17 @@
 
 #include "pool/settings.h"
 
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static int64_t pause_after(int64_t failures, int64_t initial_ms, int64_t max_ms)
 {
     int64_t pause_ms = initial_ms;
     for (int64_t i = 1; i < failures && pause_ms < max_ms; i++)
         pause_ms *= 2;
-    return pause_ms < max_ms ? pause_ms : max_ms;
+    return min(pause_ms, max_ms);
 }
 
 static void wait_until(struct backoff *backoff, int64_t until_ms)
@@ -22,28 +27,22 @@ void backoff_init(struct backoff *backoff)
     *backoff = (struct backoff){.last_ms = INT64_MIN, .until_ms = INT64_MIN};
 }
 
-static void fail(struct backoff *backoff, int64_t initial_ms, int64_t max_ms, int64_t spawned_ms,
-                 int64_t now_ms)
-{
-    if (spawned_ms <= backoff->last_ms)
-        return;
-    backoff->failures++;
-    backoff->last_ms = now_ms;
-    wait_until(backoff, now_ms + pause_after(backoff->failures, initial_ms, max_ms));
-}
-
 void backoff_failure(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
                      int64_t now_ms)
 {
-    fail(backoff, settings->backoff_initial_ms, settings->backoff_max_ms, spawned_ms, now_ms);
+    int64_t max_ms = settings->backoff_max_ms;
+    if (spawned_ms <= backoff->last_ms)
+        return;
+    if (backoff->accepted)
+        max_ms = min(max_ms, BACKOFF_CRASH_MAX_MS);
+    backoff->failures++;
+    backoff->last_ms = now_ms;
+    wait_until(backoff, now_ms + pause_after(backoff->failures, settings->backoff_initial_ms, max_ms));
 }
 
-void backoff_crash(struct backoff *backoff, const struct settings *settings, int64_t spawned_ms,
-                   int64_t now_ms)
+void backoff_accepted(struct backoff *backoff)
 {
-    int64_t max_ms =
-        settings->backoff_max_ms < BACKOFF_CRASH_MAX_MS ? settings->backoff_max_ms : BACKOFF_CRASH_MAX_MS;
-    fail(backoff, settings->backoff_initial_ms, max_ms, spawned_ms, now_ms);
+    backoff->accepted = true;
 }
 
 void backoff_hold(struct backoff *backoff, const struct settings *settings, int64_t now_ms)
@@ -54,4 +53,5 @@ void backoff_hold(struct backoff *backoff, const struct settings *settings, int6
 void backoff_reset(struct backoff *backoff)
 {
     backoff->failures = 0;
+    backoff->accepted = false;
 }

@@ -151,8 +151,10 @@ static void on_ready(struct policy *policy, const struct event *event, struct ac
 {
     struct slot *slot = event_slot(policy, event);
     (void)actions;
-    if (slot && slot->state == SLOT_STARTING)
-        slot_move(slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
+    if (!slot || slot->state != SLOT_STARTING)
+        return;
+    slot_move(slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
+    backoff_accepted(&policy->backoff);
 }
 
 static void start_failed(struct policy *policy, const struct slot *slot, int64_t now_ms)
@@ -168,7 +170,7 @@ static void left_unasked(struct policy *policy, const struct slot *slot, bool cl
     if (young && clean)
         backoff_hold(&policy->backoff, policy->settings, now_ms);
     else if (young)
-        backoff_crash(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
+        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
 static void on_exited(struct policy *policy, const struct event *event, struct actions *actions)
