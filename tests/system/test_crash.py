@@ -267,6 +267,8 @@ def test_load_survives_a_massacre(make_pool, make_load):
         victims = pool.serving()
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
+        # One that is dying may still take a request into its hands.
+        wait_until(lambda: not any(alive(pid) for pid in victims), 5, "the end of the victims")
         assert_all_right(make_load(pool.address, clients=4, requests=40, mix="GET:10,POST:1000").wait(), 40)
         pool.wait_status(lambda status: len(pool.serving(status)) == 4 and not set(victims) & set(pool.serving(status)),
                          what="four new ones")
