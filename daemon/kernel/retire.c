@@ -142,13 +142,13 @@ static bool confine(struct retirement *r, int processor)
     return r->confined;
 }
 
-/* Collects those who have one request each and are confined to our processor. */
+/* Collects those who have one request each, at the leader, and are confined to our processor. */
 static size_t choose_watched(struct retirement *const *retirements, size_t count, int processor,
                              struct retirement *ret_watched[WATCHED_MAX])
 {
     size_t watched = 0;
     for (size_t i = 0; i < count && watched < WATCHED_MAX; i++)
-        if (retirements[i]->phase == RETIREMENT_LOOK && retirements[i]->hold.pid != 0 &&
+        if (retirements[i]->phase == RETIREMENT_LOOK && retirements[i]->hold.pid == retirements[i]->group &&
             confine(retirements[i], processor))
             ret_watched[watched++] = retirements[i];
     return watched;

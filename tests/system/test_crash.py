@@ -208,15 +208,12 @@ def test_workers_that_go_to_the_background_do_not_storm(make_pool):
     assert pool.wait_exit() == 0
 
 
-def test_no_more_processes(directory, make_pool):
+def test_no_more_processes(make_pool):
     """fork fails for an ordinary user: told with the reason, survived, and made good when there is room."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to be another user with a limit of its own")
     user = 54321
-    binary = directory / "fcgipool"
-    shutil.copy(build.fcgipool(), binary)
-    program = copy_worker("echo_fcgx", directory / "worker")
-    pool = make_pool(command=[program], workers=4, user=user, binary=str(binary), limits={resource.RLIMIT_NPROC: 8},
+    pool = make_pool(workers=4, user=user, limits={resource.RLIMIT_NPROC: 8},
                      backoff={"initial": "20ms", "max": "100ms"})
     others = [subprocess.Popen(["sleep", "1000"], user=user, group=user, extra_groups=[]) for _ in range(5)]
     try:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import uuid
@@ -14,9 +15,9 @@ from .processes import MARK, Tree, alive
 from .wait import wait_until
 
 
-def run(*arguments, env=None, cwd=None, timeout=60, stdin=None, **more):
+def run(*arguments, env=None, cwd=None, timeout=60, stdin=None, binary=None, **more):
     """One fcgipool command, to its end; output as text."""
-    return subprocess.run([build.fcgipool(), *map(str, arguments)], env=env, cwd=cwd, timeout=timeout,
+    return subprocess.run([binary or build.fcgipool(), *map(str, arguments)], env=env, cwd=cwd, timeout=timeout,
                           input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
                           capture_output=True, text=True, errors="replace", **more)
 
@@ -31,13 +32,14 @@ class Pool:
         self.arguments = list(arguments)
         self.user = user
         self.limits = limits or {}
-        self.binary = binary or build.fcgipool()
+        self.binary = binary or self.within_reach(build.fcgipool(), "fcgipool")
         self.log_file = directory / "master.log"
         self.process = None
         self.tree = Tree(uuid.uuid4().hex)
         runtime = directory / "runtime"
         runtime.mkdir(mode=0o700, exist_ok=True)
-        self.settings = {"listen": f"unix:{directory}/app.sock", "command": [build.worker("echo_fcgx")], "workers": 2,
+        self.settings = {"listen": f"unix:{directory}/app.sock", "workers": 2,
+                         "command": [self.within_reach(build.worker("echo_fcgx"), "worker")],
                          "control_socket": str(directory / "control.sock")}
         self.settings.update(settings)
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
@@ -47,6 +49,10 @@ class Pool:
         self.environment.update({MARK: self.tree.mark, "XDG_RUNTIME_DIR": str(runtime)})
         self.environment.update(environment or {})
         self.write()
+
+    def within_reach(self, program, name):
+        """The path of a program, or of a copy for a user who may not get at the build directory."""
+        return program if self.user is None else str(shutil.copy(program, self.directory / name))
 
     # The control file and its address.
 
@@ -171,7 +177,8 @@ class Pool:
 
     def command(self, name, *arguments, **more):
         """`fcgipool NAME ARGUMENTS FILE`."""
-        return run(name, *arguments, self.file, env=self.environment, cwd=self.directory, **more)
+        return run(name, *arguments, self.file, env=self.environment, cwd=self.directory,
+                   **{"binary": self.binary, **more})
 
     def request(self, uri="/x?n=5", method="GET", body=b"", **more):
         return fastcgi.request(self.address, method, uri, body, **more)
