@@ -9,10 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Numbers that are none: not set, and without end. */
+#define SETTING_UNSET     INT64_MIN
+#define SETTING_UNLIMITED INT64_MAX
+
 enum setting_type {
     SETTING_COUNT,
     SETTING_SECONDS,
     SETTING_SIZE,
+    SETTING_LIMIT,
+    SETTING_INTEGER,
     SETTING_SWITCH,
     SETTING_MODE,
     SETTING_STRING,
@@ -44,7 +50,7 @@ struct setting {
     bool in_effect;
     const char
         *text_default;      /* not scalar: the default, or NULL; SETTING_WORD: all words, the default first */
-    int64_t number_default; /* scalar: default and closed range, in the stored unit */
+    int64_t number_default; /* scalar: default, or SETTING_UNSET, and closed range, in the stored unit */
     int64_t low, high;
     size_t offset; /* scalar: place of its int64_t in struct settings */
     const char *help;

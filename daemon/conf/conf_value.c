@@ -59,6 +59,8 @@ int conf_value_wrong_type(const struct setting *setting, const json_t *value, st
         [SETTING_COUNT] = "a whole number like 4",
         [SETTING_SECONDS] = "a number of seconds like 30, or \"500ms\", \"30s\", \"5m\", \"1h\"",
         [SETTING_SIZE] = "a number of bytes like 65536, or \"64K\", \"256M\", \"2G\"",
+        [SETTING_LIMIT] = "a number like 65536, or \"64K\", \"256M\", \"2G\", or \"unlimited\"",
+        [SETTING_INTEGER] = "a whole number like -5",
         [SETTING_SWITCH] = "true or false",
         [SETTING_MODE] = "an octal mode in quotes like \"0660\"",
         [SETTING_STRING] = "a string like \"app\"",
@@ -150,7 +152,12 @@ static int parse(enum setting_type type, const json_t *value, int64_t *ret_numbe
         return parse_seconds(value, ret_number);
     if (type == SETTING_MODE)
         return parse_mode(value, ret_number);
-    if (type == SETTING_SIZE && json_is_string(value))
+    if (type == SETTING_LIMIT && json_is_string(value) &&
+        strcmp(json_string_value(value), "unlimited") == 0) {
+        *ret_number = SETTING_UNLIMITED;
+        return 0;
+    }
+    if ((type == SETTING_SIZE || type == SETTING_LIMIT) && json_is_string(value))
         return parse_units(json_string_value(value), size_units, ret_number);
     if (type != SETTING_SWITCH)
         return parse_integer(value, ret_number);
@@ -187,9 +194,13 @@ static void format_units(int64_t number, const struct unit *units, char *ret_tex
 
 void conf_value_text(enum setting_type type, int64_t number, char ret_text[static CONF_VALUE_SIZE])
 {
-    if (type == SETTING_SECONDS)
+    if (number == SETTING_UNSET)
+        snprintf(ret_text, CONF_VALUE_SIZE, "null");
+    else if (type == SETTING_SECONDS)
         format_units(number, number ? time_units : &time_units[2], ret_text);
-    else if (type == SETTING_SIZE)
+    else if (type == SETTING_LIMIT && number == SETTING_UNLIMITED)
+        snprintf(ret_text, CONF_VALUE_SIZE, "unlimited");
+    else if (type == SETTING_SIZE || type == SETTING_LIMIT)
         format_units(number, number ? size_units : &size_units[3], ret_text);
     else if (type == SETTING_MODE)
         snprintf(ret_text, CONF_VALUE_SIZE, "%04" PRIo64, (uint64_t)number);
@@ -208,7 +219,8 @@ void conf_value_json(enum setting_type type, int64_t number, char ret_text[stati
         return;
     }
     conf_value_text(type, number, text);
-    bool quoted = type == SETTING_SECONDS || type == SETTING_MODE ||
-                  (type == SETTING_SIZE && !isdigit((unsigned char)text[strlen(text) - 1]));
+    bool is_size = type == SETTING_SIZE || type == SETTING_LIMIT;
+    bool quoted = number != SETTING_UNSET && (type == SETTING_SECONDS || type == SETTING_MODE ||
+                                              (is_size && !isdigit((unsigned char)text[strlen(text) - 1])));
     snprintf(ret_text, CONF_VALUE_SIZE, quoted ? "\"%.60s\"" : "%.62s", text);
 }

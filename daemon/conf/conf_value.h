@@ -16,7 +16,8 @@
 __attribute__((warn_unused_result)) int conf_value_number(const struct setting *setting, const json_t *value,
                                                           int64_t *ret_number, struct problem *problem);
 
-/* Writes a stored number for people: "30s", "100ms", "256M", "0660", "true", "4". */
+/* Writes a stored number for people: "30s", "100ms", "256M", "unlimited", "0660", "true", "4"; "null" when it
+ * is not set. */
 void conf_value_text(enum setting_type type, int64_t number, char ret_text[static CONF_VALUE_SIZE]);
 
 /* The same as it stands in a control file: whole seconds as a number, what is no number in quotes. */

@@ -53,7 +53,21 @@ static char *unalign(char *text)
     return text;
 }
 
-/* All that is said about the file. */
+/* Leaves out the settings that were not given. */
+static char *without_defaults(char *text)
+{
+    char *result = NULL, *rest = text, *line;
+    size_t size = 0;
+    FILE *out = open_memstream(&result, &size);
+    while ((line = strsep(&rest, "\n")) && rest)
+        if (!strstr(line, "  # default"))
+            fprintf(out, "%s\n", line);
+    fclose(out);
+    free(text);
+    return result;
+}
+
+/* All that is said about the file; only the minimal one shows what is default. */
 static char *load(const char *file, int *ret_result)
 {
     char *said = NULL;
@@ -72,7 +86,8 @@ static char *load(const char *file, int *ret_result)
     conf_free(conf);
     problems_fini(&problems);
     fclose(out);
-    return unalign(said);
+    said = unalign(said);
+    return strcmp(file, "minimal.json") == 0 ? said : without_defaults(said);
 }
 
 /* Returns 1 when the file is not taken as it should be, having said so. */

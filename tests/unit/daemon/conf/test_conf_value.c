@@ -85,6 +85,21 @@ static void test_sizes(void **state)
     assert_refused(type, "\"9223372036854775807K\"", -ERANGE);
 }
 
+static void test_limits(void **state)
+{
+    (void)state;
+    char text[CONF_VALUE_SIZE];
+    assert_parses(SETTING_LIMIT, "\"unlimited\"", SETTING_UNLIMITED);
+    assert_parses(SETTING_LIMIT, "\"2G\"", 2147483648);
+    assert_parses(SETTING_LIMIT, "4096", 4096);
+    assert_refused(SETTING_LIMIT, "\"none\"", -EINVAL);
+    assert_refused(SETTING_LIMIT, "-1", -ERANGE);
+    conf_value_json(SETTING_LIMIT, SETTING_UNLIMITED, text);
+    assert_string_equal(text, "\"unlimited\"");
+    conf_value_json(SETTING_LIMIT, SETTING_UNSET, text);
+    assert_string_equal(text, "null");
+}
+
 static void test_modes(void **state)
 {
     (void)state;
@@ -186,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_counts_and_switches),
         cmocka_unit_test(test_range_is_closed_and_named_in_units),
