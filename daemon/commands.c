@@ -15,7 +15,7 @@ static void command_status(struct master *master, struct control_client *client,
     control_result(client, status_json(master));
 }
 
-/* ---- scale: done when the workers that are wanted serve and no surplus is left ---- */
+/* ---- scale and resume: done when the workers that are wanted serve and no surplus is left ---- */
 
 static uint32_t workers_leaving(const struct policy *policy)
 {
@@ -32,8 +32,10 @@ static void wait_scale(struct master *master, struct control_client *client)
         control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
     else if (policy->state == POOL_FAILING && serving < policy->wanted)
         control_error(client, EXIT_FAILED, "workers fail to start; see the log");
+    else if (policy->resting)
+        control_result(client, json_pack("{s:I,s:b}", "workers", (json_int_t)policy->wanted, "paused", 1));
     else if (serving == policy->wanted && !leaving)
-        control_result(client, json_pack("{s:I}", "workers", (json_int_t)serving));
+        control_result(client, json_pack("{s:I,s:b}", "workers", (json_int_t)serving, "paused", 0));
     else
         control_progress(client, json_pack("{s:I,s:I,s:I}", "serving", (json_int_t)serving, "wanted",
                                            (json_int_t)policy->wanted, "leaving", (json_int_t)leaving));
@@ -67,6 +69,46 @@ static void command_scale(struct master *master, struct control_client *client, 
     master_scale(master, number, relative);
 }
 
+static void command_resume(struct master *master, struct control_client *client, const json_t *args)
+{
+    (void)args;
+    if (master->policy.state >= POOL_STOPPING) {
+        control_error(client, EXIT_NOT_NOW, "the pool is stopping");
+        return;
+    }
+    control_wait_for(client, wait_scale);
+    log_info("resume: asked for by command");
+    master_event(master, EVENT_RESUME, 0, 0);
+}
+
+/* ---- pause: done when no worker is left ---- */
+
+static void wait_pause(struct master *master, struct control_client *client)
+{
+    const struct policy *policy = &master->policy;
+    uint32_t live = policy->slot_count - policy_count(policy, SLOT_EMPTY);
+    if (policy->state >= POOL_STOPPING)
+        control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
+    else if (!policy->resting)
+        control_error(client, EXIT_FAILED, "the pool was resumed meanwhile");
+    else if (!live)
+        control_result(client, json_object());
+    else
+        control_progress(client, json_pack("{s:I}", "workers", (json_int_t)live));
+}
+
+static void command_pause(struct master *master, struct control_client *client, const json_t *args)
+{
+    (void)args;
+    if (master->policy.state >= POOL_STOPPING) {
+        control_error(client, EXIT_NOT_NOW, "the pool is stopping");
+        return;
+    }
+    control_wait_for(client, wait_pause);
+    log_info("pause: asked for by command");
+    master_event(master, EVENT_PAUSE, 0, 0);
+}
+
 /* ---- stop: answered by master_run at the very end ---- */
 
 static void wait_stop(struct master *master, struct control_client *client)
@@ -98,9 +140,8 @@ static const struct {
     const char *name;
     command_function *run;
 } commands[] = {
-    {"status", command_status},
-    {"scale", command_scale},
-    {"stop", command_stop},
+    {"status", command_status}, {"scale", command_scale}, {"pause", command_pause},
+    {"resume", command_resume}, {"stop", command_stop},
 };
 
 void commands_run(struct master *master, struct control_client *client, const char *command,

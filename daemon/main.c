@@ -16,6 +16,8 @@ static const struct {
     {"start", cmd_start, "run the pool of a control file"},
     {"stop", cmd_stop, "stop it, when running requests are finished"},
     {"scale", cmd_scale, "set or change the number of workers"},
+    {"pause", cmd_pause, "take all workers away; connections wait"},
+    {"resume", cmd_resume, "bring the workers back after a pause"},
     {"status", cmd_status, "show the pool and its workers"},
     {"check", cmd_check, "validate a control file"},
     {"request", cmd_request, "send one FastCGI request"},

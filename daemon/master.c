@@ -196,16 +196,16 @@ static int open_all(struct master *master, struct problem *problem)
 
 static void init(struct master *master, const struct conf *conf)
 {
-    const struct settings *settings = conf_settings(conf);
     *master = (struct master){
         .loop = ev_default_loop(EVFLAG_NOENV),
         .conf = conf,
+        .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
         .listener = LISTENER_INIT,
         .control = {.listener = LISTENER_INIT},
     };
-    policy_init(&master->policy, settings, NULL, 0);
-    reserve(master, settings_static(settings) ? settings->workers_min : settings->workers_max);
+    policy_init(&master->policy, &master->settings, NULL, 0);
+    reserve(master, master->settings.workers_max);
     ev_init(&master->deadline, on_deadline);
     master->deadline.data = master;
     /* With a periodic watcher libev waits on a timerfd for changes of the time of day, instead of waking up
@@ -231,6 +231,7 @@ static void fini(struct master *master)
     free(master->policy.slots);
     free(master->actions.items);
     free(master->events.items);
+    conf_free(master->live);
     ev_loop_destroy(master->loop);
 }
 

@@ -26,9 +26,11 @@ struct event_queue {
 
 struct master {
     struct ev_loop *loop;
-    const struct conf *conf; /* borrowed */
-    const char *name;        /* borrowed from conf, as is the next */
-    const char *pidfile;     /* NULL: none, or not yet written */
+    const struct conf *conf;  /* borrowed; what the workers are started from */
+    struct conf *live;        /* of the last reload, for the settings of class LIVE; owned; NULL: conf */
+    struct settings settings; /* in effect */
+    const char *name;         /* borrowed from conf, as is the next */
+    const char *pidfile;      /* NULL: none, or not yet written */
     struct listener listener;
     char address[160]; /* of the listener, for logs and status */
 

@@ -95,6 +95,8 @@ static void look_queue(struct master *master, unsigned looks_needed)
         master->queue_empty_looks++;
     else
         master->queue_empty_looks = 0;
+    if (master->queue_empty_looks == 0)
+        master_event(master, EVENT_QUEUE_WAITING, 0, 0);
     if (master->queue_empty_looks >= looks_needed)
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
 }

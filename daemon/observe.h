@@ -16,7 +16,7 @@ void observe_starts(struct master *master);
 /* Until every retiring worker has left: each is ended as soon as it has no request in hand. */
 void observe_retired(struct master *master);
 
-/* Until nothing waits in the listener: QUEUE_EMPTY. */
+/* Until nothing waits in the listener: QUEUE_WAITING while something does, QUEUE_EMPTY in the end. */
 void observe_queue(struct master *master);
 
 /* To be called before exits are reported: on a unix listener that refuses, an empty queue makes workers leave

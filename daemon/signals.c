@@ -3,6 +3,7 @@
 
 #include "daemon/master.h"
 #include "daemon/reap.h"
+#include "daemon/reload.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -45,10 +46,20 @@ static void on_scale(struct master *master, const struct signalfd_siginfo *info)
 
 static void on_hangup(struct master *master, const struct signalfd_siginfo *info)
 {
-    if (is_from_terminal(info))
+    if (is_from_terminal(info)) {
         on_stop(master, info);
-    else
-        log_signal(info, "reload is not yet implemented; nothing was done");
+        return;
+    }
+    log_signal(info, "reload");
+    reload(master);
+}
+
+static void on_window_change(struct master *master, const struct signalfd_siginfo *info)
+{
+    if (is_from_terminal(info))
+        return;
+    log_signal(info, "pause");
+    master_event(master, EVENT_PAUSE, 0, 0);
 }
 
 static void on_later(struct master *master, const struct signalfd_siginfo *info)
@@ -68,9 +79,9 @@ static const struct {
     int number;
     signal_function *function;
 } table[] = {
-    {SIGTERM, on_stop},   {SIGINT, on_quick_stop}, {SIGQUIT, on_quick_stop}, {SIGHUP, on_hangup},
-    {SIGTTIN, on_scale},  {SIGTTOU, on_scale},     {SIGUSR1, on_later},      {SIGUSR2, on_later},
-    {SIGWINCH, on_later}, {SIGCHLD, on_child},
+    {SIGTERM, on_stop},           {SIGINT, on_quick_stop}, {SIGQUIT, on_quick_stop}, {SIGHUP, on_hangup},
+    {SIGTTIN, on_scale},          {SIGTTOU, on_scale},     {SIGUSR1, on_later},      {SIGUSR2, on_later},
+    {SIGWINCH, on_window_change}, {SIGCHLD, on_child},
 };
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)

@@ -58,6 +58,11 @@ int64_t policy_capacity(const struct policy *policy)
     return (int64_t)policy_count(policy, SLOT_STARTING) + policy_count(policy, SLOT_SERVING);
 }
 
+int64_t policy_target(const struct policy *policy)
+{
+    return policy->resting ? 0 : policy->wanted;
+}
+
 bool policy_is_open(const struct policy *policy)
 {
     return policy->draining || policy->state < POOL_STOPPING;
@@ -99,7 +104,7 @@ static void spawn(struct policy *policy, struct slot *slot, int64_t now_ms, stru
     act(actions, ACTION_SPAWN, policy, slot, policy->spawn_reason);
 }
 
-/* The one way out for a worker that we no longer want: scale-down and stop alike. */
+/* The one way out for a worker that we no longer want: scale-down, pause and stop alike. */
 static void retire(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
                    struct actions *actions)
 {
@@ -229,6 +234,45 @@ static void on_scale_by(struct policy *policy, const struct event *event, struct
     want(policy, policy->wanted + event->number, actions);
 }
 
+/* A limit holds at once for who is under it already. */
+static void limit_slot(const struct policy *policy, struct slot *slot, int64_t now_ms)
+{
+    const struct settings *settings = policy->settings;
+    if (slot->state == SLOT_STARTING)
+        slot->deadline_ms =
+            settings->start_timeout_ms ? slot->spawned_ms + settings->start_timeout_ms : NEVER_MS;
+    else if (slot->state == SLOT_RETIRING)
+        slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->graceful_timeout_ms);
+    else if (slot->state == SLOT_ABORTING)
+        slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->abort_timeout_ms);
+}
+
+static void on_settings(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        limit_slot(policy, &policy->slots[i], event->now_ms);
+    policy->backoff.until_ms =
+        earlier(policy->backoff.until_ms, event->now_ms + policy->settings->backoff_max_ms);
+    want(policy, policy->wanted, actions);
+}
+
+static void on_pause(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)event, (void)actions;
+    if (policy->state < POOL_STOPPING)
+        policy->resting = true;
+}
+
+static void on_resume(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)event, (void)actions;
+    if (!policy->resting || policy->state >= POOL_STOPPING)
+        return;
+    policy->resting = false;
+    policy->spawn_reason = REASON_RESUME;
+    backoff_init(&policy->backoff);
+}
+
 static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
     policy->state = POOL_STOPPING;
@@ -278,6 +322,16 @@ static void on_stop(struct policy *policy, const struct event *event, struct act
         abort_all(policy, event->now_ms, actions);
 }
 
+/* Who stops a paused pool does not want the requests lost that wait in it. */
+static void on_queue_waiting(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)event, (void)actions;
+    if (!policy->draining || !policy->resting)
+        return;
+    policy->resting = false;
+    policy->spawn_reason = REASON_QUEUE;
+}
+
 static void on_queue_empty(struct policy *policy, const struct event *event, struct actions *actions)
 {
     if (policy->draining)
@@ -292,8 +346,12 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
     [EVENT_SPAWN_FAILED] = on_spawn_failed,
     [EVENT_SCALE_TO] = on_scale_to,
     [EVENT_SCALE_BY] = on_scale_by,
+    [EVENT_SETTINGS] = on_settings,
+    [EVENT_PAUSE] = on_pause,
+    [EVENT_RESUME] = on_resume,
     [EVENT_STOP] = on_stop,
     [EVENT_STOP_QUICK] = on_stop_quick,
+    [EVENT_QUEUE_WAITING] = on_queue_waiting,
     [EVENT_QUEUE_EMPTY] = on_queue_empty,
 };
 
@@ -350,7 +408,7 @@ static void shrink(struct policy *policy, int64_t now_ms, struct actions *action
             least = slot;
     }
     ASSERT(slot_is_capacity(least));
-    retire(policy, least, REASON_SCALE_DOWN, now_ms, actions);
+    retire(policy, least, policy->resting ? REASON_PAUSE : REASON_SCALE_DOWN, now_ms, actions);
 }
 
 /* How many starts are allowed now. */
@@ -377,7 +435,7 @@ static void grow(struct policy *policy, int64_t missing, int64_t now_ms, struct 
 
 static void balance(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    int64_t surplus = policy_capacity(policy) - policy->wanted;
+    int64_t surplus = policy_capacity(policy) - policy_target(policy);
     if (!policy_is_open(policy))
         return;
     grow(policy, -surplus, now_ms, actions);
@@ -402,6 +460,8 @@ static enum pool_state state_now(const struct policy *policy)
 {
     if (policy->state >= POOL_STOPPING)
         return !policy->draining && is_deserted(policy) ? POOL_STOPPED : policy->state;
+    if (policy->resting)
+        return POOL_PAUSED;
     if (policy->backoff.failures >= policy->settings->failures)
         return POOL_FAILING;
     if (policy->state != POOL_RUNNING && !policy_count(policy, SLOT_SERVING))
@@ -429,7 +489,7 @@ int64_t policy_deadline(const struct policy *policy)
     for (uint32_t i = 0; i < policy->slot_count; i++)
         deadline_ms = earlier(deadline_ms, policy->slots[i].deadline_ms);
     /* Missing workers wait for the backoff, unless they wait for an event anyway: a probe or a free slot. */
-    if (policy_is_open(policy) && policy_capacity(policy) < policy->wanted &&
+    if (policy_is_open(policy) && policy_capacity(policy) < policy_target(policy) &&
         policy_count(policy, SLOT_EMPTY) && starts_allowed(policy, policy->backoff.until_ms) > 0)
         deadline_ms = earlier(deadline_ms, policy->backoff.until_ms);
     return deadline_ms;

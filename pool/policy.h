@@ -43,6 +43,7 @@ struct policy {
     uint64_t generation;
     enum reason spawn_reason; /* why capacity is missing */
     struct backoff backoff;
+    bool resting;             /* paused: no worker is to run, whatever is wanted */
     bool draining;            /* stopping gracefully, connections still wait in the queue */
     int64_t stop_deadline_ms; /* end of a graceful stop; NEVER_MS before */
     struct stats stats;
@@ -55,7 +56,8 @@ const char *pool_state_name(enum pool_state state);
 uint32_t policy_slots_for(int64_t workers);
 
 /* A pool without workers; POLICY's START event begins its life. `slots` is uninitialized storage of at least
- * policy_slots_for(workers wanted); it and `settings` stay the caller's. */
+ * policy_slots_for(workers wanted); it and `settings` stay the caller's, who
+ * sends SETTINGS after each change of them. */
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
                  uint32_t slot_count);
 
@@ -73,6 +75,9 @@ uint32_t policy_count(const struct policy *policy, enum slot_state state);
 
 /* Workers that serve or are about to. */
 int64_t policy_capacity(const struct policy *policy);
+
+/* Workers that are to run now: those that are wanted, or none in a pause. */
+int64_t policy_target(const struct policy *policy);
 
 /* True while capacity is kept up: always but in a stop, and in a graceful one until the queue is empty. */
 bool policy_is_open(const struct policy *policy);

@@ -27,8 +27,8 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
         if (broken)
             return broken;
     }
-    if (policy_is_open(policy) && policy_capacity(policy) > policy->wanted)
-        return "no more workers than are wanted";
+    if (policy_is_open(policy) && policy_capacity(policy) > policy_target(policy))
+        return "no more workers than are wanted, and none in a pause";
     if (policy->backoff.until_ms > now_ms + policy->settings->backoff_max_ms)
         return "no pause is longer than backoff.max";
     if (policy->state >= POOL_STOPPING && policy->stop_deadline_ms == NEVER_MS)

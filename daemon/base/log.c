@@ -69,6 +69,11 @@ int log_open(const char *file, enum log_level level)
     return 0;
 }
 
+void log_set_level(enum log_level level)
+{
+    out.level = level;
+}
+
 enum log_level log_level_parse(const char *word)
 {
     int level = LOG_LEVEL_ERROR;

@@ -26,6 +26,9 @@ struct log_limit {
 /* Logs to `file` (appended to, mode 0640), or to standard error when it is NULL. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int log_open(const char *file, enum log_level level);
 
+/* From now on. */
+void log_set_level(enum log_level level);
+
 /* "info" -> LOG_LEVEL_INFO; an unknown word is a bug. */
 enum log_level log_level_parse(const char *word);
 

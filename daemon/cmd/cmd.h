@@ -1,12 +1,14 @@
 /*
- * The subcommands, one a file (cmd_NAME.c). argv[0] is the subcommand; each returns an exit code of
+ * The subcommands, one a file (cmd_NAME.c; pause and resume share one). argv[0] is the subcommand; each returns an exit code of
  * options.h.
  */
 #ifndef FCGIPOOL_DAEMON_CMD_CMD_H
 #define FCGIPOOL_DAEMON_CMD_CMD_H
 
 int cmd_check(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
 int cmd_request(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_scale(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_status(int argc, char **argv);

@@ -56,7 +56,8 @@ static int scale(const char *file, const char *control, const char *count)
     json_t *args = json_pack("{s:I,s:b}", "number", (json_int_t)number, "relative", relative);
     int code = client_run(file, control, "scale", args, &result);
     if (code == EXIT_DONE)
-        printf("%lld workers\n", (long long)json_integer_value(json_object_get(result, "workers")));
+        printf("%lld workers%s\n", (long long)json_integer_value(json_object_get(result, "workers")),
+               json_is_true(json_object_get(result, "paused")) ? " as soon as the pool is resumed" : "");
     json_decref(result);
     return code;
 }

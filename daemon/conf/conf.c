@@ -146,8 +146,16 @@ static void free_conf(struct conf **conf)
     conf_free(*conf);
 }
 
-int conf_load(const char *file, char *const *sets, size_t set_count, struct problems *problems,
-              struct conf **ret_conf)
+static void keep_sets(struct conf *conf, char *const *sets, size_t set_count)
+{
+    conf->sets = memory_must(calloc(set_count + 1, sizeof *conf->sets));
+    for (size_t i = 0; i < set_count; i++)
+        conf->sets[i] = memory_must(strdup(sets[i]));
+}
+
+/* `former`: whose users and groups are taken over; NULL: they are looked up. */
+static int load(const char *file, char *const *sets, size_t set_count, const struct conf *former,
+                struct problems *problems, struct conf **ret_conf)
 {
     struct conf *conf __attribute__((cleanup(free_conf))) = NULL;
     size_t errors_before = problems->errors;
@@ -158,10 +166,12 @@ int conf_load(const char *file, char *const *sets, size_t set_count, struct prob
     r = read_file(conf, problems);
     if (r < 0)
         return r;
+    keep_sets(conf, sets, set_count);
     for (size_t i = 0; i < set_count; i++)
         conf_collect_set(conf, sets[i], problems);
     conf_resolve(conf, problems);
     conf_resolve_listen(conf, problems);
+    conf_resolve_owner(conf, former, problems);
     conf_resolve_command(conf, problems);
     conf_combine(conf, problems);
     if (problems->errors > errors_before)
@@ -169,6 +179,35 @@ int conf_load(const char *file, char *const *sets, size_t set_count, struct prob
     *ret_conf = conf;
     conf = NULL;
     return 0;
+}
+
+int conf_load(const char *file, char *const *sets, size_t set_count, struct problems *problems,
+              struct conf **ret_conf)
+{
+    return load(file, sets, set_count, NULL, problems, ret_conf);
+}
+
+int conf_reload(const struct conf *former, struct problems *problems, struct conf **ret_conf)
+{
+    size_t set_count = 0;
+    while (former->sets[set_count])
+        set_count++;
+    return load(former->file, former->sets, set_count, former, problems, ret_conf);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool conf_equal(const struct conf *a, const struct conf *b, enum setting_id id)
+{
+    const struct setting *setting = &settings_table[id];
+    if (setting_is_number(setting))
+        return settings_get(&a->settings, id) == settings_get(&b->settings, id);
+    if (setting->type == SETTING_STRINGS || setting->type == SETTING_MAP)
+        return a->values[id] == b->values[id] || json_equal(a->values[id], b->values[id]);
+    return same_text(a->texts[id], b->texts[id]);
 }
 
 static void free_strings(char **strings)
@@ -186,6 +225,7 @@ void conf_free(struct conf *conf)
         json_decref(conf->values[id]);
         free(conf->texts[id]);
     }
+    free_strings(conf->sets);
     free_strings(conf->argv);
     free_strings(conf->environment);
     free(conf->named);

@@ -9,6 +9,7 @@
 #include "pool/settings.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -21,6 +22,14 @@ struct conf;
  * problems). */
 __attribute__((warn_unused_result)) int conf_load(const char *file, char *const *sets, size_t set_count,
                                                   struct problems *problems, struct conf **ret_conf);
+
+/* The same file with the same overrides again, for a running master: users and groups are not looked up (that
+ * may wait for a name service), those of `former` stay. */
+__attribute__((warn_unused_result)) int conf_reload(const struct conf *former, struct problems *problems,
+                                                    struct conf **ret_conf);
+
+/* True when both have the same effective value of the setting. */
+bool conf_equal(const struct conf *a, const struct conf *b, enum setting_id id);
 
 /* Accepts NULL. */
 void conf_free(struct conf *conf);

@@ -129,7 +129,16 @@ static void warn_of_permissions(struct conf *conf, struct problems *problems)
 void conf_resolve_listen(struct conf *conf, struct problems *problems)
 {
     resolve_address(conf, problems);
+    warn_of_permissions(conf, problems);
+}
+
+void conf_resolve_owner(struct conf *conf, const struct conf *former, struct problems *problems)
+{
+    if (former) {
+        conf->owner = former->owner;
+        conf->group = former->group;
+        return;
+    }
     resolve_owner(conf, problems);
     resolve_group(conf, problems);
-    warn_of_permissions(conf, problems);
 }

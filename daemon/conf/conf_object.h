@@ -22,6 +22,7 @@ struct conf {
     char *named;     /* the control file as the user named it */
     char *file;      /* absolute */
     char *directory; /* of the file */
+    char **sets;     /* the overrides, NULL-terminated */
     struct settings settings;
     struct conf_place places[SETTING_IDS];
     json_t *values[SETTING_IDS]; /* not scalar: as given, owned references; NULL when not given */
@@ -54,8 +55,11 @@ void conf_collect_set(struct conf *conf, const char *set, struct problems *probl
 /* Texts: chdir, name, paths, words and their defaults. */
 void conf_resolve(struct conf *conf, struct problems *problems);
 
-/* `listen` and its owner and group. */
+/* `listen`. */
 void conf_resolve_listen(struct conf *conf, struct problems *problems);
+
+/* The owner and group of the socket, looked up by name, or taken from `former` where that is not NULL. */
+void conf_resolve_owner(struct conf *conf, const struct conf *former, struct problems *problems);
 
 /* argv and environment; the program must be there. */
 void conf_resolve_command(struct conf *conf, struct problems *problems);

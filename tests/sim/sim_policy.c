@@ -189,8 +189,10 @@ static void take_actions(uint32_t serving_before)
         take[world.actions.items[i].type](&world.actions.items[i]);
     }
     if (retired && policy_is_open(&world.policy))
-        expect(policy_count(&world.policy, SLOT_SERVING) >= min(serving_before, world.policy.wanted),
+        expect(policy_count(&world.policy, SLOT_SERVING) >= min(serving_before, policy_target(&world.policy)),
                "who is retired by our choice leaves as many serving as are wanted");
+    if (world.policy.resting)
+        expect(policy_capacity(&world.policy) == 0, "in a pause nobody is to serve");
 }
 
 /* ---- events ---- */
@@ -256,6 +258,23 @@ static void stop(enum event_type type)
     step(type, 0, 0, 0);
 }
 
+/* HUP with a control file that has other limits. */
+static void change_settings(void)
+{
+    struct settings *settings = &world.settings;
+    settings->start_timeout_ms = percent(20) ? 0 : between(1, 20000);
+    settings->graceful_timeout_ms = between(0, 30000);
+    settings->abort_timeout_ms = between(0, 3000);
+    settings->backoff_initial_ms = between(1, 1000);
+    settings->backoff_max_ms = between(1000, 30000);
+    settings->failures = between(1, 6);
+    if (settings_static(settings))
+        settings->workers_min = settings->workers_max = between(1, 30);
+    else
+        settings->workers_max = between(13, 30);
+    step(EVENT_SETTINGS, 0, 0, 0);
+}
+
 /* A person, a late event, or a start that fails at once. */
 static void outsider_acts(void)
 {
@@ -278,6 +297,12 @@ static void outsider_acts(void)
             step(EVENT_SPAWN_FAILED, slot, incarnation, 0);
         }
     } else if (dice <= 92) {
+        step(percent(60) ? EVENT_RESUME : EVENT_PAUSE, 0, 0, 0);
+    } else if (dice <= 94) {
+        step(EVENT_QUEUE_WAITING, 0, 0, 0);
+    } else if (dice <= 96 && world.stop_began_ms == NEVER_MS) {
+        change_settings();
+    } else if (dice <= 98) {
         stop(percent(70) ? EVENT_STOP : EVENT_STOP_QUICK);
     }
 }

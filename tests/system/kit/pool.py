@@ -1,5 +1,6 @@
 """A pool on a fresh directory: its control file, its master, and everything that descends from it."""
 
+import fcntl
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import termios
 import uuid
 
 from . import build, fastcgi
@@ -32,6 +34,7 @@ class Pool:
         self.arguments = list(arguments)
         self.user = user
         self.limits = limits or {}
+        self.terminal = None  # descriptor of a terminal that the master is to have
         self.binary = binary or self.within_reach(build.fcgipool(), "fcgipool")
         self.log_file = directory / "master.log"
         self.process = None
@@ -76,15 +79,18 @@ class Pool:
         if self.user is not None:
             for path in (self.directory, *self.directory.iterdir()):
                 os.chown(path, self.user, self.user)
-        def limit():
+        def prepare():
             for which, value in self.limits.items():
                 resource.setrlimit(which, (value, value))
+            if self.terminal is not None:
+                fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
         as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user is not None else {}
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "start", *self.arguments, str(self.file)], stdin=subprocess.DEVNULL, stdout=log,
+                [self.binary, "start", *self.arguments, str(self.file)],
+                stdin=subprocess.DEVNULL if self.terminal is None else self.terminal, stdout=log,
                 stderr=log, env=self.environment, cwd=self.directory, start_new_session=True,
-                preexec_fn=limit if self.limits else None, **as_user)
+                preexec_fn=prepare if self.limits or self.terminal is not None else None, **as_user)
         self.tree.note(self.process.pid)
         return self
 

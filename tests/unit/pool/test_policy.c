@@ -542,6 +542,133 @@ static void a_pool_without_workers_stops_at_once(void **state)
     assert_int_equal(policy_deadline(&policy), NEVER_MS);
 }
 
+/* ---- pausing ---- */
+
+static void a_pause_retires_all_and_a_resume_brings_them_back(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_PAUSE, 0, 0);
+    assert_actions("retire 0, retire 1, retire 2, =paused");
+    assert_int_equal(slots[0].reason, REASON_PAUSE);
+    happens(EVENT_PAUSE, 0, 0);
+    assert_actions("");
+    for (uint32_t i = 0; i < 3; i++)
+        happens(EVENT_EXITED, i, 0);
+    assert_states(0, 0, 0);
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+    happens(EVENT_RESUME, 0, 0);
+    assert_actions("spawn 0, spawn 1, spawn 2, =starting");
+    assert_int_equal(actions.items[0].reason, REASON_RESUME);
+    happens(EVENT_READY, 0, 0);
+    assert_actions("=running");
+    happens(EVENT_RESUME, 0, 0);
+    assert_actions("");
+}
+
+static void in_a_pause_the_number_can_be_changed(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_PAUSE, 0, 0);
+    happens(EVENT_SCALE_TO, 0, 4);
+    assert_actions("4 wanted");
+    happens(EVENT_RESUME, 0, 0);
+    assert_actions("spawn 3, spawn 4, spawn 5, spawn 6, =starting");
+}
+
+static void a_resume_does_not_wait_for_the_backoff(void **state)
+{
+    (void)state;
+    settings.failures = 1;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_EXITED, 0, 0);
+    assert_actions("=failing");
+    happens(EVENT_PAUSE, 0, 0);
+    assert_actions("retire 1, retire 2, =paused");
+    happens(EVENT_RESUME, 0, 0);
+    assert_actions("spawn 0, spawn 3, spawn 4, =starting");
+}
+
+static void a_paused_pool_stops_without_a_worker(void **state)
+{
+    (void)state;
+    happens(EVENT_PAUSE, 0, 0);
+    happens(EVENT_QUEUE_WAITING, 0, 0);
+    assert_actions("");
+    happens(EVENT_STOP, 0, 0);
+    assert_actions("=stopping, refuse");
+    happens(EVENT_PAUSE, 0, 0);
+    happens(EVENT_RESUME, 0, 0);
+    assert_actions("");
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    assert_actions("=stopped");
+}
+
+static void a_paused_pool_that_stops_serves_its_queue(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_PAUSE, 0, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        happens(EVENT_EXITED, i, 0);
+    happens(EVENT_STOP, 0, 0);
+    happens(EVENT_QUEUE_WAITING, 0, 0);
+    assert_actions("spawn 0, spawn 1, spawn 2");
+    assert_int_equal(actions.items[0].reason, REASON_QUEUE);
+    happens(EVENT_QUEUE_WAITING, 0, 0);
+    assert_actions("");
+    happens(EVENT_QUEUE_EMPTY, 0, 0);
+    assert_actions("retire 0, retire 1, retire 2");
+}
+
+/* ---- new settings ---- */
+
+static void new_limits_hold_at_once(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_READY, 0, 0);
+    happens(EVENT_READY, 1, 0);
+    passes(POLICY_PROBATION_MS);
+    happens(EVENT_SCALE_BY, 0, -1); /* retires 2, which does not serve yet */
+    happens(EVENT_SCALE_BY, 0, 1);
+    assert_actions("3 wanted, spawn 3");
+    settings.graceful_timeout_ms = 5000;
+    settings.start_timeout_ms = 4000;
+    happens(EVENT_SETTINGS, 0, 0);
+    assert_actions("");
+    passes(4000);
+    assert_actions("abort 3");
+    settings.abort_timeout_ms = 10;
+    settings.start_timeout_ms = 0;
+    happens(EVENT_SETTINGS, 0, 0);
+    passes(10);
+    assert_actions("kill 3");
+    passes(90);
+    assert_actions("spawn 4");
+    happens(EVENT_SETTINGS, 0, 0);
+    passes(900);
+    assert_actions("kill 2");
+    passes(1000000);
+    assert_int_equal(slots[4].state, SLOT_STARTING);
+}
+
+static void a_shorter_pause_and_a_lower_maximum_hold_at_once(void **state)
+{
+    (void)state;
+    settings.workers_max = 5;
+    settings.backoff_initial_ms = 10000;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_SCALE_TO, 0, 5);
+    happens(EVENT_EXITED, 0, 0);
+    settings.backoff_initial_ms = settings.backoff_max_ms = 100;
+    settings.workers_max = 4;
+    happens(EVENT_SETTINGS, 0, 0);
+    assert_actions("4 wanted");
+    assert_true(policy.backoff.until_ms <= now_ms + 100);
+}
+
 /* ---- the check itself ---- */
 
 static void broken_invariants_are_found(void **state)
@@ -616,6 +743,13 @@ int main(void)
         TEST(a_second_stop_is_a_quick_one),
         TEST(a_quick_stop_hurries_a_graceful_one),
         TEST(a_pool_without_workers_stops_at_once),
+        TEST(a_pause_retires_all_and_a_resume_brings_them_back),
+        TEST(in_a_pause_the_number_can_be_changed),
+        TEST(a_resume_does_not_wait_for_the_backoff),
+        TEST(a_paused_pool_stops_without_a_worker),
+        TEST(a_paused_pool_that_stops_serves_its_queue),
+        TEST(new_limits_hold_at_once),
+        TEST(a_shorter_pause_and_a_lower_maximum_hold_at_once),
         TEST(broken_invariants_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
