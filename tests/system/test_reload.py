@@ -100,7 +100,7 @@ def test_broken_files_change_nothing(make_pool, make_load):
     before = sorted(pool.serving())
     good = json.loads(pool.file.read_text())
     broken = {"": "is empty", "[]": "found an array", '{"listen": "unix:a"': "cut off",
-              json.dumps({**good, "wrokers": 7}): r":1:\d+: wrokers: unknown setting; did you mean `workers`",
+              json.dumps({**good, "timout": 7}): r":1:\d+: timout: unknown setting; did you mean `timeout`",
               json.dumps({**good, "workers": 9999}): "out of range",
               json.dumps({**good, "command": ["/nowhere/app"]}): "/nowhere/app does not exist"}
     for text, complaint in broken.items():
