@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from kit import build, fastcgi, kinds
+from kit import build, kinds
 from kit.load import assert_all_right, assert_none_lost
 from kit.processes import children
 from kit.wait import wait_until
@@ -68,14 +68,12 @@ def test_commands_return_when_it_is_so(make_pool):
     assert len(pool.serving()) == 2
 
 
-def test_pause_lets_requests_finish(make_pool):
+def test_pause_lets_requests_finish(make_pool, make_load):
     pool = make_pool(workers=2).up()
-    thread, answers = later(pool, "/x?delay=700&n=5")
-    pool.wait_status(lambda status: status["queue"]["now"] == 0)
-    pool.wait_log("serves after")
-    wait_until(lambda: pool.command("pause").returncode == 0, 30, "pause")
-    thread.join(30)
-    assert answers and answers[0].body == fastcgi.pattern(5)
+    load = make_load(pool.address, clients=2, requests=2, mix="GET:5?delay=700")
+    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the requests")
+    assert pool.command("pause").returncode == 0
+    assert_all_right(load.wait(), 2)
     assert paused(pool)["counters"]["cut"] == 0
 
 
