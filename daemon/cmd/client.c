@@ -130,3 +130,15 @@ int client_run(const char *file, const char *control, const char *command, json_
     json_decref(request);
     return code;
 }
+
+int client_command(int argc, char **argv, const char *usage)
+{
+    struct options_client options;
+    json_t *result = NULL;
+    int code;
+    if (!options_client(argc, argv, usage, NULL, &options, &code))
+        return code;
+    code = client_run(options.file, options.control, argv[0], NULL, &result);
+    json_decref(result);
+    return code;
+}

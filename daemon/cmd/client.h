@@ -11,4 +11,8 @@
 __attribute__((warn_unused_result)) int client_run(const char *file, const char *control, const char *command,
                                                    json_t *args, json_t **ret_result);
 
+/* A whole command that has neither arguments nor a result of its own: argv[0] is its name here and there.
+ * Returns the exit code. */
+int client_command(int argc, char **argv, const char *usage);
+
 #endif

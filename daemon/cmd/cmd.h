@@ -1,5 +1,5 @@
 /*
- * The subcommands, one a file (cmd_NAME.c; pause and resume share one). argv[0] is the subcommand; each returns an exit code of
+ * The subcommands, one a file (cmd_NAME.c). argv[0] is the subcommand; each returns an exit code of
  * options.h.
  */
 #ifndef FCGIPOOL_DAEMON_CMD_CMD_H

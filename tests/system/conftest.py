@@ -59,11 +59,11 @@ def make_pool(directory):
 
 @pytest.fixture
 def make_nginx(directory):
-    """make_nginx(upstream, script="/x"): a running Nginx."""
+    """make_nginx(upstream, script="/x"), or make_nginx(snippet=FILE): a running Nginx."""
     made = []
 
-    def make(upstream, script="/x"):
-        nginx = Nginx(_fresh(directory, "nginx", made), upstream, script)
+    def make(upstream=None, script="/x", **more):
+        nginx = Nginx(_fresh(directory, "nginx", made), upstream, script, **more)
         made.append(nginx)
         return nginx.start()
     yield make

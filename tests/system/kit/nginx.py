@@ -1,9 +1,11 @@
 """A throw-away nginx on a loopback port."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 from . import build
 from .processes import alive
@@ -26,6 +28,12 @@ http {{
     client_max_body_size 64m;
     server {{
         listen 127.0.0.1:{port} backlog=1024;
+        {server}
+    }}
+}}
+"""
+
+SERVER = """\
         fastcgi_pass_header X-Pid;
         fastcgi_keep_conn off;
         fastcgi_read_timeout 60s;
@@ -45,8 +53,6 @@ http {{
         fastcgi_param SCRIPT_FILENAME {script};
         location / {{ fastcgi_pass {upstream}; fastcgi_request_buffering on; }}
         location /stream/ {{ fastcgi_pass {upstream}; fastcgi_request_buffering off; }}
-    }}
-}}
 """
 
 
@@ -59,16 +65,22 @@ def free_port(host="127.0.0.1"):
 
 
 class Nginx:
-    """`upstream` is an address as the pool has it; / buffers request bodies, /stream/ does not."""
+    """`upstream` is an address as the pool has it; / buffers request bodies, /stream/ does not. Or `snippet` is a
+    file with what a server block has besides; it may include what /etc/nginx has for that."""
 
-    def __init__(self, directory, upstream, script="/x"):
+    def __init__(self, directory, upstream=None, script="/x", snippet=None):
         self.directory = directory
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        upstream = upstream.replace("unix:@", "unix:\\0")
+        if snippet:
+            for each in Path("/etc/nginx").glob("*_params"):
+                shutil.copy(each, directory)
+            server = f"include {snippet};"
+        else:
+            server = SERVER.format(upstream=upstream.replace("unix:@", "unix:\\0"), script=script)
         self.file = directory / "nginx.conf"
         self.file.write_text(CONFIGURATION.format(
-            directory=directory, port=self.port, upstream=upstream, script=script,
+            directory=directory, port=self.port, server=server,
             user="user root;" if os.geteuid() == 0 else ""))
         self.process = None
 

@@ -1,6 +1,6 @@
 /*
- * The demonstration worker: a page that tells who answered. An ordinary libfcgi program, with nothing in it
- * that knows of fcgipool.
+ * A page that tells who answered: an ordinary libfcgi program, with nothing in it that knows of fcgipool.
+ * cc -o hello hello.c -lfcgi
  */
 #include <fcgiapp.h>
 #include <stdio.h>
