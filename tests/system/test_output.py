@@ -89,7 +89,7 @@ def test_worker_outlives_a_closed_log(make_pool, make_load):
     """Killing the master does not break the standard error of workers that are busy."""
     pool = make_pool(workers=1).up()
     load = make_load(pool.address, clients=1, requests=1, mix="GET:10?delay=500")
-    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the request")
+    load.wait_in_hand(pool, 1)
     pool.send_signal(signal.SIGKILL)
     pool.process.wait()
     assert load.wait().ok == 1

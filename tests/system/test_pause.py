@@ -11,7 +11,6 @@ import pytest
 from kit import build, kinds
 from kit.load import assert_all_right, assert_none_lost
 from kit.processes import children
-from kit.wait import wait_until
 
 
 def paused(pool):
@@ -71,7 +70,7 @@ def test_commands_return_when_it_is_so(make_pool):
 def test_pause_lets_requests_finish(make_pool, make_load):
     pool = make_pool(workers=2).up()
     load = make_load(pool.address, clients=2, requests=2, mix="GET:5?delay=700")
-    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the requests")
+    load.wait_in_hand(pool, 2)
     assert pool.command("pause").returncode == 0
     assert_all_right(load.wait(), 2)
     assert paused(pool)["counters"]["cut"] == 0

@@ -7,7 +7,6 @@ import signal
 from kit import build
 from kit.load import assert_all_right
 from kit.processes import children
-from kit.wait import wait_until
 
 
 def hup(pool):
@@ -49,7 +48,7 @@ def test_graceful_timeout(make_pool, make_load):
     """For a retirement that is under way, too."""
     pool = make_pool(workers=2, graceful_timeout=600, timeout=600).up()
     load = make_load(pool.address, clients=2, requests=2, mix="GET:5?delay=60000")
-    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the requests")
+    load.wait_in_hand(pool, 2)
     before = pool.serving()
     pool.send_signal(signal.SIGTTOU)
     pool.wait_status(lambda status: any(worker["state"] == "retiring" for worker in status["workers"]))
@@ -119,7 +118,7 @@ def test_broken_files_change_nothing(make_pool, make_load):
 def test_reload_is_ignored_in_a_stop(make_pool, make_load):
     pool = make_pool(workers=1).up()
     load = make_load(pool.address, clients=1, requests=1, mix="GET:5?delay=500")
-    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the request")
+    load.wait_in_hand(pool, 1)
     pool.send_signal(signal.SIGTERM)
     pool.wait_log("is stopping")
     pool.write(workers=4)

@@ -9,7 +9,6 @@ import pytest
 from kit import build, kinds
 from kit.load import assert_all_right
 from kit.processes import children
-from kit.wait import wait_until
 
 
 def settled(pool, number):
@@ -86,7 +85,7 @@ def test_scale_tells_of_a_failing_pool(make_pool):
 def test_busy_worker_finishes_before_it_leaves(make_pool, make_load):
     pool = make_pool(workers=4).up()
     load = make_load(pool.address, clients=4, requests=4, mix="GET:10?delay=1500")
-    wait_until(lambda: pool.status()["queue"]["now"] == 0 and load.progress(), 5, "the requests")
+    load.wait_in_hand(pool, 4)
     answer = pool.command("scale", "1")
     assert answer.returncode == 0, answer
     assert_all_right(load.wait(), 4)

@@ -23,11 +23,7 @@ def assert_tidy(pool):
 def hang_one(pool, make_load, clients=1):
     """A request that takes a minute, in the hands of a worker."""
     load = make_load(pool.address, clients=clients, requests=clients, mix=HANG)
-
-    def taken():
-        # Nothing waits any more, and a client is connected.
-        return load.progress() and pool.status()["queue"]["now"] == 0
-    wait_until(taken, 5, "the request")
+    load.wait_in_hand(pool, clients)
     return load
 
 
@@ -109,7 +105,7 @@ def test_queued_requests_are_answered_after_term(make_pool, make_load):
 def test_new_connections_are_refused_while_stopping(make_pool, make_load):
     pool = make_pool(workers=1).up()
     load = make_load(pool.address, clients=1, requests=1, mix="GET:10?delay=2000")
-    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the request")
+    load.wait_in_hand(pool, 1)
     pool.send_signal(signal.SIGTERM)
     pool.wait_status(lambda status: status["state"] == "stopping", what="state stopping")
     with pytest.raises(fastcgi.Refused):
@@ -136,7 +132,7 @@ def test_second_stop_command_waits_too(make_pool, make_load):
     """A second TERM means "quick"; a second command does not: there is --quick for that."""
     pool = make_pool(workers=1).up()
     load = make_load(pool.address, clients=1, requests=1, mix="GET:10?delay=1500")
-    wait_until(lambda: load.progress() and pool.status()["queue"]["now"] == 0, 5, "the request")
+    load.wait_in_hand(pool, 1)
     pool.send_signal(signal.SIGTERM)
     pool.wait_status(lambda status: status["state"] == "stopping", what="state stopping")
     assert pool.command("stop").returncode == 0

@@ -11,6 +11,7 @@ from .wait import wait_until
 
 @dataclass
 class Result:
+    open: int      # connected, not yet answered
     sent: int
     ok: int
     lost: int      # connected, no right answer
@@ -57,6 +58,13 @@ class Load:
             assert self.process.poll() is None or (now and now.ok >= goal), f"the load has ended: {now}"
             return now and now.ok >= goal
         wait_until(enough, timeout, f"{more} more answers")
+
+    def wait_in_hand(self, pool, count, timeout=10):
+        """Returns when workers of `pool` have `count` requests in hand and none waits in the queue."""
+        def in_hand():
+            now = self.progress()
+            return now and now.open == count and pool.status()["queue"]["now"] == 0
+        wait_until(in_hand, timeout, f"{count} requests in the workers' hands")
 
     def wait(self, timeout=300):
         """The result of a load that ends by itself."""

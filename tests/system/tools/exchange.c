@@ -136,6 +136,8 @@ static const char *converse(int fd, const struct target *target, const struct sh
     }
 }
 
+atomic_int exchanges_open;
+
 enum outcome exchange(const struct target *target, const struct shot *shot, struct reply *reply,
                       const char **ret_reason, int *ret_pid)
 {
@@ -144,7 +146,9 @@ enum outcome exchange(const struct target *target, const struct shot *shot, stru
         return OUTCOME_REFUSED;
     reply->size = reply->scanned = 0;
     reply->ended = false;
+    atomic_fetch_add(&exchanges_open, 1);
     const char *reason = converse(fd, target, shot, reply);
+    atomic_fetch_sub(&exchanges_open, 1);
     close(fd);
     if (!reason)
         reason = reply_judge(reply, target->wire, shot, ret_pid);

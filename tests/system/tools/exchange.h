@@ -6,6 +6,7 @@
 
 #include "wire.h"
 
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -25,6 +26,9 @@ enum outcome {
 
 /* "unix:PATH", "unix:@NAME", "HOST:PORT", "[V6]:PORT", all numeric. */
 bool target_parse(const char *text, struct target *ret_target);
+
+/* How many are connected at this moment. */
+extern atomic_int exchanges_open;
 
 /* `reply` is working memory, kept from one exchange to the next. `ret_reason` is a static text unless RIGHT.
  */

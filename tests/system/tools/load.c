@@ -138,9 +138,10 @@ static void report(int64_t start_ms, bool done)
 {
     int64_t ok = atomic_load(&right), gone = atomic_load(&lost);
     printf(
-        "{\"sent\":%lld,\"ok\":%lld,\"lost\":%lld,\"refused\":%lld,\"elapsed_ms\":%lld,\"slowest_ms\":%lld",
-        (long long)(ok + gone), (long long)ok, (long long)gone, (long long)atomic_load(&refused),
-        (long long)(now_ms() - start_ms), (long long)atomic_load(&slowest_ms));
+        "{\"open\":%d,\"sent\":%lld,\"ok\":%lld,\"lost\":%lld,\"refused\":%lld,\"elapsed_ms\":%lld,\"slowest_ms\":%lld",
+        atomic_load(&exchanges_open), (long long)(ok + gone), (long long)ok, (long long)gone,
+        (long long)atomic_load(&refused), (long long)(now_ms() - start_ms),
+        (long long)atomic_load(&slowest_ms));
     pthread_mutex_lock(&lock);
     printf(",\"reasons\":{");
     for (size_t i = 0; i < reason_count; i++)
