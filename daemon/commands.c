@@ -2,6 +2,7 @@
 #include "daemon/commands.h"
 
 #include "daemon/base/exit_code.h"
+#include "daemon/control_request.h"
 #include "daemon/master.h"
 #include "daemon/status.h"
 
@@ -43,20 +44,13 @@ static void wait_scale(struct master *master, struct control_client *client)
 
 static void command_scale(struct master *master, struct control_client *client, const json_t *args)
 {
-    const json_t *number_json = json_object_get(args, "number");
-    const json_t *relative_json = json_object_get(args, "relative");
-    int64_t low, high;
+    struct problem problem;
+    int64_t low, high, number;
+    bool relative;
     policy_scale_range(&master->policy, &low, &high);
-    if (!json_is_integer(number_json) || !json_is_boolean(relative_json)) {
-        control_error(client, EXIT_USAGE, "scale takes {\"number\":N,\"relative\":true|false}");
-        return;
-    }
-    int64_t number = json_integer_value(number_json);
-    bool relative = json_is_true(relative_json);
-    int64_t reach = relative ? POLICY_WORKERS_MAX : high;
-    if (number > reach || number < (relative ? -reach : low)) {
-        control_error(client, EXIT_USAGE, "this pool can have %lld to %lld workers", (long long)low,
-                      (long long)high);
+    int code = control_request_scale(args, low, high, &number, &relative, &problem);
+    if (code) {
+        control_error(client, code, "%s", problem.text);
         return;
     }
     if (master->policy.state >= POOL_STOPPING) {

@@ -3,7 +3,10 @@
 
 #include "daemon/base/exit_code.h"
 #include "daemon/base/log.h"
+#include "daemon/base/unicode.h"
 #include "daemon/commands.h"
+#include "daemon/control_request.h"
+#include "daemon/line_buffer.h"
 #include "daemon/master.h"
 
 #include <errno.h>
@@ -23,8 +26,7 @@ struct control_client {
     struct control *control;
     ev_io reader, writer;
     ev_timer idle;
-    char *input; /* the line so far; owned */
-    size_t input_length;
+    struct line_buffer input;
     char *output; /* not yet taken by the kernel; owned */
     size_t output_length;
     control_wait *wait; /* NULL: no command under way */
@@ -47,7 +49,7 @@ static void client_free(struct control_client *client)
     ev_io_stop(loop, &client->writer);
     ev_timer_stop(loop, &client->idle);
     close(client->reader.fd);
-    free(client->input);
+    line_buffer_fini(&client->input);
     free(client->output);
     free(client->progress);
     free(client);
@@ -171,6 +173,7 @@ void control_error(struct control_client *client, int code, const char *format, 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    unicode_mend(text); /* it may be cut, and what it quotes may be a path in any encoding */
     end_wait(client);
     send_error(client, code, text);
 }
@@ -186,43 +189,35 @@ void control_wait_for(struct control_client *client, control_wait *wait)
 static void handle_line(struct control_client *client, const char *line, size_t length)
 {
     struct master *master = client->control->master;
-    const char *command, *file = NULL;
-    int version;
-    json_t *args = NULL;
-    json_error_t error;
-    json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
-    if (client->wait)
+    struct control_request request;
+    struct problem problem;
+
+    if (client->wait) {
         send_error(client, EXIT_USAGE, "a command is under way on this connection");
-    else if (!request)
-        control_error(client, EXIT_USAGE, "not a JSON object: %s", error.text);
-    else if (json_unpack(request, "{s:i,s:s,s?s,s?o}", "v", &version, "command", &command, "file", &file,
-                         "args", &args))
-        control_error(client, EXIT_USAGE,
-                      "a request is {\"v\":1,\"command\":NAME,\"file\":PATH,\"args\":{}}");
-    else if (version != 1)
-        control_error(client, EXIT_USAGE, "version %d of the control protocol is not spoken here", version);
-    else if (file && strcmp(file, conf_file(master->conf)) != 0)
-        control_error(client, EXIT_NO_MASTER,
-                      "the master that runs here as \"%s\" was started from %s, not from %s", master->name,
-                      conf_file(master->conf), file);
-    else
-        commands_run(master, client, command, args);
-    json_decref(request);
+        return;
+    }
+    int code = control_request_init(&request, line, length, master->name, conf_file(master->conf), &problem);
+    if (code) {
+        control_error(client, code, "%s", problem.text);
+        return;
+    }
+    commands_run(master, client, request.command, request.args);
+    control_request_fini(&request);
 }
 
-/* Handles the complete lines of the input and keeps the rest. */
+/* Handles the complete lines of the input. */
 static void handle_input(struct control_client *client)
 {
-    char *line = client->input;
-    char *end = client->input + client->input_length;
-    char *newline;
-    while (!client->broken && (newline = memchr(line, '\n', (size_t)(end - line)))) {
-        handle_line(client, line, (size_t)(newline - line));
-        line = newline + 1;
+    enum line_buffer_event event = LINE_BUFFER_LINE;
+    const char *line;
+    size_t length;
+
+    while (!client->broken && event == LINE_BUFFER_LINE) {
+        event = line_buffer_next(&client->input, &line, &length);
+        if (event == LINE_BUFFER_LINE)
+            handle_line(client, line, length);
     }
-    client->input_length = (size_t)(end - line);
-    memmove(client->input, line, client->input_length);
-    if (client->input_length >= CONTROL_LINE_MAX) {
+    if (event == LINE_BUFFER_TOO_LONG) {
         send_error(client, EXIT_USAGE, "the request is too long");
         drop(client);
     }
@@ -236,15 +231,10 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
     ssize_t length = recv(watcher->fd, buffer, sizeof buffer, MSG_DONTWAIT);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    char *grown = length > 0 ? realloc(client->input, client->input_length + (size_t)length) : NULL;
-    if (grown) {
-        memcpy(grown + client->input_length, buffer, (size_t)length);
-        client->input = grown;
-        client->input_length += (size_t)length;
+    if (length > 0 && line_buffer_push(&client->input, buffer, (size_t)length) == 0)
         handle_input(client);
-    } else {
+    else
         drop(client);
-    }
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -304,6 +294,7 @@ static void on_connection(struct ev_loop *loop, ev_io *watcher, int events)
     *client = (struct control_client){.next = control->clients, .control = control};
     control->clients = client;
     control->client_count++;
+    line_buffer_init(&client->input, CONTROL_LINE_MAX);
     ev_io_init(&client->reader, on_readable, fd, EV_READ);
     ev_io_init(&client->writer, on_writable, fd, EV_WRITE);
     ev_init(&client->idle, on_idle);

@@ -2,18 +2,24 @@
 #include "daemon/base/problem.h"
 
 #include "daemon/base/memory.h"
+#include "daemon/base/unicode.h"
 
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Names from a control file must not reach a terminal as control sequences, nor split the line. */
+/* Names from a control file must not reach a terminal as control sequences (C1, U+0080 to U+009F, included),
+ * nor split the line; and a text that was cut must still be one that JSON can carry. */
 static void make_printable(char *text)
 {
-    for (unsigned char *c = (unsigned char *)text; *c; c++)
+    unicode_mend(text);
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
         if (*c < ' ' || *c == 0x7f)
             *c = '?';
+        else if (c[0] == 0xc2 && c[1] < 0xa0)
+            c[0] = c[1] = '?';
+    }
 }
 
 int problem_set(struct problem *problem, int error, const char *format, ...)

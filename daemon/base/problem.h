@@ -33,8 +33,8 @@ struct problems {
         0                                                                                                    \
     }
 
-/* Writes a formatted text (control characters become '?'); every other member becomes empty. Returns `error`,
- * so that a failing function can end in `return problem_set(...)`. */
+/* Writes a formatted text (control characters and what is no UTF-8 become '?'); every other member becomes
+ * empty. Returns `error`, so that a failing function can end in `return problem_set(...)`. */
 __attribute__((format(printf, 3, 4))) int problem_set(struct problem *problem, int error, const char *format,
                                                       ...);
 

@@ -2,6 +2,7 @@
 #include "daemon/conf/conf_read.h"
 
 #include "daemon/base/memory.h"
+#include "daemon/base/unicode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,31 +48,6 @@ static int read_all(int fd, char *buffer, size_t size, size_t *ret_length)
     return 0;
 }
 
-/* Length of the UTF-8 character at `s`, of which `left` bytes are there; 0 when it is none. */
-static size_t utf8_length(const unsigned char *s, size_t left)
-{
-    static const unsigned lowest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = s[0] < 0x80   ? 1
-                    : s[0] < 0xc0 ? 0
-                    : s[0] < 0xe0 ? 2
-                    : s[0] < 0xf0 ? 3
-                    : s[0] < 0xf8 ? 4
-                                  : 0;
-    if (length == 0 || length > left)
-        return 0;
-    if (length == 1)
-        return 1;
-
-    unsigned code = s[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (s[i] & 0x3f);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < lowest[length] || code > 0x10ffff || surrogate ? 0 : length;
-}
-
 static int check_text(const char *text, size_t length, struct problem *problem)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -84,7 +60,7 @@ static int check_text(const char *text, size_t length, struct problem *problem)
     if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
         return problem_set(problem, -EILSEQ, "starts with a byte order mark; save it as UTF-8 without one");
     for (size_t at = 0; at < length && r == 0;) {
-        size_t step = utf8_length(bytes + at, length - at);
+        size_t step = unicode_length(text + at, length - at);
         if (step == 0 || bytes[at] == 0) {
             r = step ? problem_set(problem, -EILSEQ, "there is a NUL byte; a control file is text")
                      : problem_set(problem, -EILSEQ, "byte 0x%02x is not valid UTF-8", bytes[at]);

@@ -1,6 +1,7 @@
 /* Durations, sizes, modes and switches between text and number; see conf_value.h. */
 #include "daemon/conf/conf_value.h"
 
+#include "daemon/base/unicode.h"
 #include "pool/assert.h"
 
 #include <ctype.h>
@@ -23,7 +24,7 @@ void conf_value_describe(const json_t *value, char ret_text[static CONF_VALUE_SI
     const char *string = json_string_value(value);
 
     if (string)
-        snprintf(ret_text, CONF_VALUE_SIZE, "the string \"%.40s%s\"", string,
+        snprintf(ret_text, CONF_VALUE_SIZE, "the string \"%.*s%s\"", (int)unicode_cut(string, 40), string,
                  strlen(string) > 40 ? "..." : "");
     else if (json_is_integer(value))
         snprintf(ret_text, CONF_VALUE_SIZE, "the number %" JSON_INTEGER_FORMAT, json_integer_value(value));

@@ -35,7 +35,10 @@ BAD_REQUESTS = [b"garbage", b"", b"{", b"[]", b"1", b'"status"', b"{}", b'{"v":1
                 b'{"v":1,"command":"scale","args":{"number":1e99,"relative":false}}',
                 b'{"v":1,"command":"scale","args":{"number":9223372036854775807,"relative":true}}',
                 b'{"v":1,"command":"scale","args":{"number":-9223372036854775808,"relative":true}}',
-                b'{"v":1,"v":1,"command":"status"}', b"[" * 30000]
+                b'{"v":1,"v":1,"command":"status"}', b"[" * 30000,
+                b'{"v":4294967297,"command":"status"}', b'{"v":1,"command":"status","args":[]}',
+                # The answer is cut to its limit in the middle of a character.
+                *(b'{"v":1,"command":"' + b"x" * skip + "\u20ac".encode() * 300 + b'"}' for skip in range(3))]
 
 
 @pytest.mark.parametrize("line", BAD_REQUESTS, ids=lambda line: repr(line[:60]))

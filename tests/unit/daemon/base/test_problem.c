@@ -30,6 +30,32 @@ static void test_set_fills_all(void **state)
     assert_prints(&problem, "again: no file??[1m\n");
 }
 
+static void assert_text(const char *given, const char *expected)
+{
+    struct problem problem;
+    problem_set(&problem, 0, "%s", given);
+    assert_string_equal(problem.text, expected);
+}
+
+/* Texts go to terminals and into JSON. */
+static void test_texts_are_utf8_without_control_characters(void **state)
+{
+    (void)state;
+    char given[600], expected[512];
+
+    assert_text("n\xc3\xa4me \xf0\x9f\x98\x80 \xc2\xa0", "n\xc3\xa4me \xf0\x9f\x98\x80 \xc2\xa0");
+    assert_text("latin n\xe4me", "latin n?me");
+    assert_text("\xc0\xaf \xed\xa0\x80 \xf4\x90\x80\x80", "?? ??? ????");
+    assert_text("\xc2\x9b"
+                "1m \x7f",
+                "??1m ?");
+    memset(given, 'x', sizeof given);
+    memcpy(given + 509, "\xe2\x82\xac", 4); /* the third byte does not fit any more */
+    memset(expected, 'x', 509);
+    strcpy(expected + 509, "??");
+    assert_text(given, expected);
+}
+
 static void test_printed_parts(void **state)
 {
     (void)state;
@@ -104,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set_fills_all),
+        cmocka_unit_test(test_texts_are_utf8_without_control_characters),
         cmocka_unit_test(test_printed_parts),
         cmocka_unit_test(test_order_is_that_of_the_file),
         cmocka_unit_test(test_full_list_counts_on),

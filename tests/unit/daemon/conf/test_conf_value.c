@@ -194,6 +194,16 @@ static void test_long_values_are_cut(void **state)
     conf_value_describe(value, text);
     assert_string_equal(text, expected);
     json_decref(value);
+
+    /* Between characters: 39 bytes of them fit. */
+    long_text[0] = '\0';
+    for (int i = 0; i < 20; i++)
+        strcat(long_text, "\xe2\x82\xac");
+    snprintf(expected, sizeof expected, "the string \"%.39s...\"", long_text);
+    value = json_string(long_text);
+    conf_value_describe(value, text);
+    assert_string_equal(text, expected);
+    json_decref(value);
 }
 
 int main(void)
