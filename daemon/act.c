@@ -12,6 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
+/* With worker_output "inherit" there is neither object nor descriptor. */
+static int open_output(struct master *master, uint32_t slot, struct output **ret_output, int *ret_fd)
+{
+    const char *where = conf_text(master->conf, SETTING_ID_WORKER_OUTPUT);
+    if (strcmp(where, "inherit") == 0) {
+        *ret_output = NULL;
+        *ret_fd = -1;
+        return 0;
+    }
+    return output_open(slot, strcmp(where, "file") == 0 ? master->output_file : NULL, ret_output, ret_fd);
+}
+
 /* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
 static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
 {
@@ -24,7 +36,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     if (result)
         return result;
     *ret_step = "pipe";
-    result = output_open(slot, &output, &output_fd);
+    result = open_output(master, slot, &output, &output_fd);
     if (result)
         return result;
     struct spawn_options options = {
@@ -36,16 +48,19 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .descriptors = &master->descriptors,
         .stdin_fd = master->listener.fd,
         .output_fd = output_fd,
+        .inherit_output = output == NULL,
     };
     result = spawn_process(&options, &pid, ret_step);
-    close(output_fd);
+    if (output_fd >= 0)
+        close(output_fd);
     if (result) {
         output_stop(output, master->loop);
         return result;
     }
     worker->pid = pid;
     worker->output = output;
-    output_start(output, master->loop, pid);
+    if (output)
+        output_start(output, master->loop, pid);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "daemon/base/exit_code.h"
 #include "daemon/control_request.h"
+#include "daemon/logs.h"
 #include "daemon/master.h"
 #include "daemon/status.h"
 
@@ -103,6 +104,19 @@ static void command_pause(struct master *master, struct control_client *client, 
     master_event(master, EVENT_PAUSE, 0, 0);
 }
 
+/* ---- reopen ---- */
+
+static void command_reopen(struct master *master, struct control_client *client, const json_t *args)
+{
+    struct problem problem;
+    (void)args;
+    log_info("reopen: asked for by command");
+    if (logs_reopen(master, &problem))
+        control_error(client, EXIT_FAILED, "%s", problem.text);
+    else
+        control_result(client, json_object());
+}
+
 /* ---- stop: answered by master_run at the very end ---- */
 
 static void wait_stop(struct master *master, struct control_client *client)
@@ -135,7 +149,7 @@ static const struct {
     command_function *run;
 } commands[] = {
     {"status", command_status}, {"scale", command_scale}, {"pause", command_pause},
-    {"resume", command_resume}, {"stop", command_stop},
+    {"resume", command_resume}, {"stop", command_stop},   {"reopen", command_reopen},
 };
 
 void commands_run(struct master *master, struct control_client *client, const char *command,

@@ -8,6 +8,7 @@
 #include "daemon/base/paths.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
+#include "daemon/logs.h"
 #include "daemon/observe.h"
 #include "daemon/reap.h"
 #include "daemon/signals.h"
@@ -152,13 +153,6 @@ static int open_pidfile(struct master *master, struct problem *problem)
     return result;
 }
 
-static int open_log(struct master *master, struct problem *problem)
-{
-    const char *file = conf_text(master->conf, SETTING_ID_LOG_FILE);
-    int result = log_open(file, log_level_parse(conf_text(master->conf, SETTING_ID_LOG_LEVEL)));
-    return result ? problem_set(problem, result, "log %s: %s", file ? file : "", strerror(-result)) : 0;
-}
-
 /* The runtime directory is made where the socket is to be there. */
 static int open_control(struct master *master, struct problem *problem)
 {
@@ -184,7 +178,7 @@ static int open_all(struct master *master, struct problem *problem)
 {
     int result = open_control(master, problem);
     if (result == 0)
-        result = open_log(master, problem);
+        result = logs_open(master, problem);
     if (result == 0)
         result = open_listener(master, problem);
     if (result == 0)
@@ -227,6 +221,7 @@ static void fini(struct master *master)
     control_close(&master->control);
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
         output_stop(master->workers[i].output, master->loop);
+    logs_close(master);
     free(master->workers);
     free(master->policy.slots);
     free(master->actions.items);

@@ -40,6 +40,7 @@ struct master {
     struct event_queue events;
     bool stepping; /* master_event is at work further up the stack */
 
+    struct output_file *output_file; /* owned; NULL: not wanted so far */
     struct control control;
     ev_io signals;
     ev_timer deadline;     /* policy_deadline */

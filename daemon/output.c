@@ -1,45 +1,83 @@
 /* Workers' output; see output.h. */
 #include "daemon/output.h"
 
+#include "daemon/base/json_text.h"
 #include "daemon/base/log.h"
+#include "daemon/base/sink.h"
+#include "daemon/output_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* A longer line is logged in pieces. */
-#define PIECE_MAX 8192
+/* A longer line comes in pieces. */
+#define PIECE_MAX LOG_TEXT_MAX
 /* Read at a wake-up: it may be a line a byte, and there may be a thousand workers that write. */
-#define READ_SIZE 1024
+#define READ_SIZE 4096
 /* At the end a pipe is emptied. */
 #define PIPE_SIZE 65536
 
+_Static_assert(READ_SIZE <= PIECE_MAX && PIECE_MAX < SINK_LINE_MAX,
+               "what is read at one time is no long line");
+
 struct output {
-    ev_io watcher; /* on the reading end */
-    uint32_t slot; /* the tag, with pid */
-    pid_t pid;     /* 0: not started */
-    char *partial; /* begin of a line whose end has not come yet; owned, NULL mostly */
-    size_t length; /* of partial */
+    ev_io watcher;            /* on the reading end */
+    uint32_t slot;            /* the tag, with pid */
+    pid_t pid;                /* 0: not started */
+    struct output_file *file; /* borrowed; NULL: the log */
+    char *partial;            /* begin of a line whose end has not come yet; owned, NULL mostly */
+    size_t length;            /* of partial */
 };
 
-static void log_piece(const struct output *output, const char *text, size_t length)
+/* Every line of every worker passes here, without its newline. */
+static void pass_line(const struct output *output, const char *text, size_t length)
 {
-    log_line(LOG_LEVEL_OUTPUT, "worker %u pid %ld: %.*s", output->slot, (long)output->pid, (int)length, text);
+    if (output->file)
+        output_file_line(output->file, text, length);
+    else
+        log_output(output->slot, output->pid, text, length);
 }
 
-/* Appends to the line that has begun; logs it when it is full. */
+static void flush_lines(const struct output *output)
+{
+    if (output->file)
+        output_file_flush(output->file);
+    else
+        log_flush();
+}
+
+/* Where to cut a long line: not within a UTF-8 character. */
+static size_t piece_length(const char *text, size_t length)
+{
+    size_t start = length;
+    while (start > 0 && length - start < 4 && ((unsigned char)text[--start] & 0xc0) == 0x80)
+        ;
+    bool cut =
+        start > 0 && (unsigned char)text[start] >= 0xc0 && !json_text_character(text + start, length - start);
+    return cut ? start : length;
+}
+
+/* Makes room in a line that has become too long. */
+static void pass_piece(struct output *output)
+{
+    size_t length = piece_length(output->partial, output->length);
+    pass_line(output, output->partial, length);
+    output->length -= length;
+    memmove(output->partial, output->partial + length, output->length);
+}
+
+/* Appends to the line that has begun. */
 static void keep_partial(struct output *output, const char *text, size_t length)
 {
-    if (output->length + length > PIECE_MAX && output->partial) {
-        log_piece(output, output->partial, output->length);
-        output->length = 0;
-    }
-    char *grown = realloc(output->partial, output->length + length);
+    if (output->partial && output->length + length > PIECE_MAX)
+        pass_piece(output);
+    char *grown = realloc(output->partial, output->length + length + 1);
     if (!grown) {
-        log_piece(output, text, length);
+        pass_line(output, text, length);
         return;
     }
     memcpy(grown + output->length, text, length);
@@ -47,10 +85,10 @@ static void keep_partial(struct output *output, const char *text, size_t length)
     output->length += length;
 }
 
-static void flush_partial(struct output *output)
+static void pass_partial(struct output *output)
 {
     if (output->partial)
-        log_piece(output, output->partial, output->length);
+        pass_line(output, output->partial, output->length);
     free(output->partial);
     output->partial = NULL;
     output->length = 0;
@@ -63,21 +101,14 @@ static void take(struct output *output, const char *text, size_t length)
     while ((newline = memchr(text, '\n', (size_t)(end - text)))) {
         if (output->partial) {
             keep_partial(output, text, (size_t)(newline - text));
-            flush_partial(output);
+            pass_partial(output);
         } else {
-            log_piece(output, text, (size_t)(newline - text));
+            pass_line(output, text, (size_t)(newline - text));
         }
         text = newline + 1;
     }
     if (text < end)
         keep_partial(output, text, (size_t)(end - text));
-}
-
-/* A NUL would end the line in the middle. */
-static void replace_nuls(char *text, size_t length)
-{
-    for (char *nul = text; (nul = memchr(nul, '\0', length - (size_t)(nul - text)));)
-        *nul = '?';
 }
 
 /* Returns what read() returned. */
@@ -86,8 +117,8 @@ static ssize_t read_some(struct output *output)
     char buffer[READ_SIZE];
     ssize_t length = read(output->watcher.fd, buffer, sizeof buffer);
     if (length > 0) {
-        replace_nuls(buffer, (size_t)length);
         take(output, buffer, (size_t)length);
+        flush_lines(output);
     }
     return length;
 }
@@ -115,7 +146,7 @@ static int make_pipe(int ends[2])
     return 0;
 }
 
-int output_open(uint32_t slot, struct output **ret_output, int *ret_worker_fd)
+int output_open(uint32_t slot, struct output_file *file, struct output **ret_output, int *ret_worker_fd)
 {
     int ends[2];
     struct output *output = calloc(1, sizeof *output);
@@ -125,6 +156,7 @@ int output_open(uint32_t slot, struct output **ret_output, int *ret_worker_fd)
         return result;
     }
     output->slot = slot;
+    output->file = file;
     ev_io_init(&output->watcher, on_readable, ends[0], EV_READ);
     output->watcher.data = output;
     *ret_output = output;
@@ -145,7 +177,8 @@ void output_stop(struct output *output, struct ev_loop *loop)
     for (int left = PIPE_SIZE / READ_SIZE; output->pid && left > 0; left--)
         if (read_some(output) <= 0)
             break;
-    flush_partial(output);
+    pass_partial(output);
+    flush_lines(output);
     ev_io_stop(loop, &output->watcher);
     close(output->watcher.fd);
     free(output);

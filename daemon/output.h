@@ -1,6 +1,8 @@
 /*
- * What a worker writes to its standard output and error: read line by line, tagged with slot and pid, logged.
- * A worker that writes without pause costs the others nothing: a bounded amount is read at each wake-up.
+ * What a worker writes to its standard output and error: read line by line and handed on, to the log (tagged
+ * with slot and pid) or to worker_output_file (as it was written). A line that is too long comes in pieces,
+ * each a line of its own. A worker that writes without pause costs the others nothing: a bounded amount is
+ * read at each wake-up.
  */
 #ifndef FCGIPOOL_DAEMON_OUTPUT_H
 #define FCGIPOOL_DAEMON_OUTPUT_H
@@ -10,17 +12,18 @@
 #include <sys/types.h>
 
 struct output;
+struct output_file;
 
-/* Makes the pipe. Returns 0 with the object (ended by output_stop) and the worker's end (close-on-exec, the
- * caller closes it), or -errno. The worker's end is open for reading too, so that a worker that outlives the
- * master gets no SIGPIPE. */
-__attribute__((warn_unused_result)) int output_open(uint32_t slot, struct output **ret_output,
-                                                    int *ret_worker_fd);
+/* Makes the pipe of a worker whose lines go to `file` (borrowed; NULL: the log). Returns 0 with the object
+ * (ended by output_stop) and the worker's end (close-on-exec, the caller closes it), or -errno. The worker's
+ * end is open for reading too, so that a worker that outlives the master gets no SIGPIPE. */
+__attribute__((warn_unused_result)) int output_open(uint32_t slot, struct output_file *file,
+                                                    struct output **ret_output, int *ret_worker_fd);
 
-/* Begins to read and log, for the worker `pid`. */
+/* Begins to read, for the worker `pid`. */
 void output_start(struct output *output, struct ev_loop *loop, pid_t pid);
 
-/* Logs what is left in the pipe, closes it and frees the object. Accepts NULL, and one that was never
+/* Hands on what is left in the pipe, closes it and frees the object. Accepts NULL, and one that was never
  * started. */
 void output_stop(struct output *output, struct ev_loop *loop);
 

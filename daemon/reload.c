@@ -2,6 +2,7 @@
 #include "daemon/reload.h"
 
 #include "daemon/base/memory.h"
+#include "daemon/logs.h"
 #include "daemon/master.h"
 
 #include <stdio.h>
@@ -61,7 +62,7 @@ static void adopt(struct master *master, struct conf *new)
     unsigned applied = compare(master, new);
     conf_free(master->live);
     master->live = new;
-    log_set_level(log_level_parse(conf_text(new, SETTING_ID_LOG_LEVEL)));
+    logs_configure(new);
     master_event(master, EVENT_SETTINGS, 0, 0);
     if (number_changed)
         master_scale(master, master->settings.workers_min, false);

@@ -1,6 +1,7 @@
 /* What each signal means; see signals.h. */
 #include "daemon/signals.h"
 
+#include "daemon/logs.h"
 #include "daemon/master.h"
 #include "daemon/reap.h"
 #include "daemon/reload.h"
@@ -62,6 +63,13 @@ static void on_window_change(struct master *master, const struct signalfd_siginf
     master_event(master, EVENT_PAUSE, 0, 0);
 }
 
+static void on_reopen(struct master *master, const struct signalfd_siginfo *info)
+{
+    struct problem problem;
+    log_signal(info, "reopening the log files");
+    (void)logs_reopen(master, &problem);
+}
+
 static void on_later(struct master *master, const struct signalfd_siginfo *info)
 {
     (void)master;
@@ -80,7 +88,7 @@ static const struct {
     signal_function *function;
 } table[] = {
     {SIGTERM, on_stop},           {SIGINT, on_quick_stop}, {SIGQUIT, on_quick_stop}, {SIGHUP, on_hangup},
-    {SIGTTIN, on_scale},          {SIGTTOU, on_scale},     {SIGUSR1, on_later},      {SIGUSR2, on_later},
+    {SIGTTIN, on_scale},          {SIGTTOU, on_scale},     {SIGUSR1, on_reopen},     {SIGUSR2, on_later},
     {SIGWINCH, on_window_change}, {SIGCHLD, on_child},
 };
 
@@ -106,6 +114,7 @@ int signals_start(struct master *master)
         return -errno;
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log at its size limit is a full disk, and no reason to die */
     ev_io_init(&master->signals, on_readable, fd, EV_READ);
     master->signals.data = master;
     ev_io_start(master->loop, &master->signals);

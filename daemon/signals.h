@@ -7,7 +7,8 @@
 
 struct master;
 
-/* Blocks the signals and ignores SIGPIPE. To be called before the first worker starts. Returns 0 or -errno.
+/* Blocks the signals and ignores SIGPIPE and SIGXFSZ. To be called before the first worker starts. Returns 0
+ * or -errno.
  */
 __attribute__((warn_unused_result)) int signals_start(struct master *master);
 

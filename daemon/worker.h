@@ -9,7 +9,7 @@
 
 struct worker {
     pid_t pid;                    /* 0: nobody; leader of its process group; not yet reaped */
-    struct output *output;        /* owned; NULL without a process */
+    struct output *output;        /* owned; NULL without a process, or when it has our own */
     struct retirement retirement; /* meaningful while the slot is RETIRING */
 };
 

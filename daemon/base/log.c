@@ -2,76 +2,52 @@
 #include "daemon/base/log.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/json_text.h"
+#include "daemon/base/sink.h"
 #include "pool/assert.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-/* Longer lines are cut. */
-#define LINE_MAX_BYTES 16384
+#define NAME_BYTES 64
+/* All of a line but its text. */
+#define FRAME_MAX 1024
 
-/* How to write without waiting. */
-enum way {
-    WAY_WRITE, /* a file, or a description of our own with O_NONBLOCK */
-    WAY_SEND,  /* a socket, as systemd gives */
-    WAY_POLL,  /* somebody else's blocking description, which takes up to PIPE_BUF when it is ready */
-};
+_Static_assert(FRAME_MAX + JSON_TEXT_MAX(LOG_TEXT_MAX) < SINK_LINE_MAX, "every line fits");
+_Static_assert(256 + JSON_TEXT_MAX(NAME_BYTES) <= FRAME_MAX, "the name fits");
 
 static struct {
-    int fd;
-    enum way way;
+    struct sink sink;
     enum log_level level;
-    unsigned long dropped;
-    bool torn; /* the last line was written in part */
-} out = {.fd = STDERR_FILENO, .way = WAY_POLL, .level = LOG_LEVEL_INFO};
+    enum log_format format;
+    char pool[JSON_TEXT_MAX(NAME_BYTES) + 1]; /* escaped; "": none */
+    bool blocked;                             /* until the next flush: a line was not taken */
+} out = {.sink = SINK_INIT, .level = LOG_LEVEL_INFO};
 
 static const char *const level_names[] = {
     [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_INFO] = "info",     [LOG_LEVEL_WARNING] = "warning",
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_OUTPUT] = "output",
 };
 
-/* Standard error: where that is possible as a description of our own, so that O_NONBLOCK does not reach
- * whoever shares the old one. */
-static int open_stderr(enum way *ret_way)
+int log_open(const char *file)
 {
-    struct stat st = {.st_mode = 0};
-    int fd = -1;
-    (void)fstat(STDERR_FILENO, &st);
-    if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
-        fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    *ret_way = fd >= 0 || S_ISREG(st.st_mode) ? WAY_WRITE : S_ISSOCK(st.st_mode) ? WAY_SEND : WAY_POLL;
-    return fd >= 0 ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    return sink_open(&out.sink, file);
 }
 
-int log_open(const char *file, enum log_level level)
+int log_reopen(void)
 {
-    enum way way = WAY_WRITE;
-    int fd = file ? open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC,
-                         0640)
-                  : open_stderr(&way);
-    if (fd < 0)
-        return -errno;
-    if (out.fd > STDERR_FILENO)
-        close(out.fd);
-    out.fd = fd;
-    out.way = way;
-    out.level = level;
-    return 0;
+    return sink_reopen(&out.sink);
 }
 
-void log_set_level(enum log_level level)
+void log_configure(const char *pool, enum log_level level, enum log_format format)
 {
+    size_t length = pool ? strnlen(pool, NAME_BYTES) : 0;
+    out.pool[json_text_escape(pool, length, out.pool)] = '\0';
     out.level = level;
+    out.format = format;
 }
 
 enum log_level log_level_parse(const char *word)
@@ -81,6 +57,20 @@ enum log_level log_level_parse(const char *word)
         level--;
     return (enum log_level)level;
 }
+
+enum log_format log_format_parse(const char *word)
+{
+    return strcmp(word, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+}
+
+/* ---- one line ---- */
+
+/* What is known of a line beside its text. */
+struct frame {
+    enum log_level level;
+    uint32_t slot; /* of LOG_LEVEL_OUTPUT, as is pid */
+    pid_t pid;
+};
 
 /* "2026-11-20T12:00:00", and "+00:00": the same for a whole second. */
 static void format_second(time_t second, char ret_text[32], char ret_zone[8])
@@ -102,68 +92,100 @@ static void format_second(time_t second, char ret_text[32], char ret_zone[8])
     memcpy(ret_zone, last.zone, sizeof last.zone);
 }
 
-static size_t format_time(char *ret_text, size_t size)
+static void format_time(char *ret_text, size_t size)
 {
     struct timespec now;
     char text[32], zone[8];
     clock_gettime(CLOCK_REALTIME, &now);
     format_second(now.tv_sec, text, zone);
-    return (size_t)snprintf(ret_text, size, "%s.%03d%s", text, (int)(now.tv_nsec / 1000000), zone);
+    snprintf(ret_text, size, "%s.%03d%s", text, (int)(now.tv_nsec / 1000000), zone);
 }
 
-static ssize_t write_some(const char *text, size_t length)
+/* Each of the next two writes a line without its newline, and returns its length. */
+static size_t format_text(const struct frame *frame, const char *text, size_t length, char *ret_line)
 {
-    struct pollfd ready = {.fd = out.fd, .events = POLLOUT};
-    if (out.way == WAY_SEND)
-        return send(out.fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (out.way == WAY_WRITE)
-        return write(out.fd, text, length);
-    return poll(&ready, 1, 0) == 1 ? write(out.fd, text, length < PIPE_BUF ? length : PIPE_BUF) : -1;
-}
-
-static void write_line(const char *line, size_t length)
-{
-    if (out.torn && write_some("\n", 1) == 1)
-        out.torn = false;
-    ssize_t written = out.torn ? -1 : write_some(line, length);
-    if (written < (ssize_t)length) {
-        out.dropped++;
-        out.torn = out.torn || written > 0;
+    char now[64];
+    format_time(now, sizeof now);
+    int start = frame->level == LOG_LEVEL_OUTPUT
+                    ? snprintf(ret_line, FRAME_MAX, "%s output worker %u pid %ld: ", now, frame->slot,
+                               (long)frame->pid)
+                    : snprintf(ret_line, FRAME_MAX, "%s %s ", now, level_names[frame->level]);
+    char *to = ret_line + start;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        to[i] = (c < ' ' && c != '\t') || c == 0x7f ? '?' : text[i];
     }
+    return (size_t)start + length;
 }
 
-__attribute__((format(printf, 2, 0))) static void log_va(enum log_level level, const char *format,
+static size_t format_json(const struct frame *frame, const char *text, size_t length, char *ret_line)
+{
+    char now[64], worker[64] = "";
+    bool named = out.pool[0] != '\0';
+    format_time(now, sizeof now);
+    if (frame->level == LOG_LEVEL_OUTPUT)
+        snprintf(worker, sizeof worker, ",\"worker\":%u,\"pid\":%ld", frame->slot, (long)frame->pid);
+    size_t size = (size_t)snprintf(
+        ret_line, FRAME_MAX, "{\"time\":\"%s\",\"level\":\"%s\"%s%s%s%s,\"message\":\"", now,
+        level_names[frame->level], named ? ",\"pool\":\"" : "", out.pool, named ? "\"" : "", worker);
+    size += json_text_escape(text, length, ret_line + size);
+    ret_line[size++] = '"';
+    ret_line[size++] = '}';
+    return size;
+}
+
+static void put(const struct frame *frame, const char *text, size_t length)
+{
+    char line[SINK_LINE_MAX];
+    if (length > LOG_TEXT_MAX)
+        length = LOG_TEXT_MAX;
+    size_t size = out.format == LOG_FORMAT_JSON ? format_json(frame, text, length, line)
+                                                : format_text(frame, text, length, line);
+    sink_put(&out.sink, line, size);
+}
+
+/* Says how many lines were dropped. False: the log does not take that either. */
+static bool tell_of_dropped(void)
+{
+    char text[128];
+    struct frame frame = {.level = LOG_LEVEL_WARNING};
+    unsigned long dropped = out.sink.dropped;
+    if (!dropped)
+        return true;
+    out.sink.dropped = 0;
+    put(&frame, text,
+        (size_t)snprintf(text, sizeof text, "%lu log lines were dropped: the log did not take them",
+                         dropped));
+    sink_flush(&out.sink);
+    if (!out.sink.dropped)
+        return true;
+    out.sink.dropped += dropped - 1; /* this very line is not worth mentioning */
+    return false;
+}
+
+__attribute__((format(printf, 2, 0))) static void put_va(enum log_level level, const char *format,
                                                          va_list args)
 {
-    char line[LINE_MAX_BYTES];
-    size_t start = format_time(line, 64);
-    start += (size_t)snprintf(line + start, 64, " %s ", level_names[level]);
-    size_t length = start + (size_t)vsnprintf(line + start, sizeof line - start, format, args);
-    if (length > sizeof line - 2)
-        length = sizeof line - 2;
-    for (size_t i = start; i < length; i++)
-        if (((unsigned char)line[i] < ' ' && line[i] != '\t') || line[i] == 0x7f)
-            line[i] = '?';
-    line[length++] = '\n';
-    write_line(line, length);
+    char text[LOG_TEXT_MAX + 1];
+    struct frame frame = {.level = level};
+    if (!tell_of_dropped()) {
+        out.sink.dropped++;
+        return;
+    }
+    int length = vsnprintf(text, sizeof text, format, args);
+    put(&frame, text, length > 0 ? (size_t)length : 0);
+    log_flush();
 }
+
+/* ---- lines ---- */
 
 void log_line(enum log_level level, const char *format, ...)
 {
     va_list args;
     if (level < out.level)
         return;
-    if (out.dropped) {
-        unsigned long dropped = out.dropped;
-        out.dropped = 0;
-        log_warning("%lu log lines were dropped: the log did not take them", dropped);
-        if (out.dropped) {
-            out.dropped += dropped;
-            return;
-        }
-    }
     va_start(args, format);
-    log_va(level, format, args);
+    put_va(level, format, args);
     va_end(args);
 }
 
@@ -184,8 +206,25 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *form
     }
     limit->passed++;
     va_start(args, format);
-    log_va(level, format, args);
+    put_va(level, format, args);
     va_end(args);
+}
+
+/* A log that took no line takes none until the flush: not one more write a line. */
+void log_output(uint32_t slot, pid_t pid, const char *text, size_t length)
+{
+    struct frame frame = {.level = LOG_LEVEL_OUTPUT, .slot = slot, .pid = pid};
+    out.blocked = out.blocked || !tell_of_dropped();
+    if (out.blocked)
+        out.sink.dropped++;
+    else
+        put(&frame, text, length);
+}
+
+void log_flush(void)
+{
+    sink_flush(&out.sink);
+    out.blocked = false;
 }
 
 void assert_failed(const char *expression, const char *file, int line)

@@ -1,17 +1,24 @@
 /*
- * The master's log: one line an event, "2026-11-20T12:00:00.123+00:00 LEVEL text", to a file or standard
- * error. Writing never blocks: what a full pipe or terminal does not take is dropped and counted, and the
- * count is logged once there is room again. The one module with a state of its own: a line can be wanted
- * anywhere in daemon/.
+ * The master's log: one line an event, to a file or standard error (see sink.h for what happens when that
+ * takes no more). As text, "2026-11-20T12:00:00.123+00:00 LEVEL text", or as one JSON object a line,
+ * {"time":...,"level":...,"pool":...,"message":...}; a worker's line also has "worker" (its slot) and "pid".
+ * The one module with a state of its own: a line can be wanted anywhere in daemon/.
  */
 #ifndef FCGIPOOL_DAEMON_BASE_LOG_H
 #define FCGIPOOL_DAEMON_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* OUTPUT: lines of the workers; never filtered. */
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_OUTPUT };
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Longest text of a line, in bytes; a longer one is cut. */
+#define LOG_TEXT_MAX 8192
 
 /* Lets through at most LOG_LIMIT_BURST lines in LOG_LIMIT_WINDOW_MS; the next line tells how many were held
  * back. Zero-initialized. */
@@ -23,21 +30,32 @@ struct log_limit {
 #define LOG_LIMIT_BURST     10
 #define LOG_LIMIT_WINDOW_MS 10000
 
-/* Logs to `file` (appended to, mode 0640), or to standard error when it is NULL. Returns 0 or -errno. */
-__attribute__((warn_unused_result)) int log_open(const char *file, enum log_level level);
+/* Logs to `file`, or to standard error when it is NULL; see sink_open. Returns 0, or -errno, and the log goes
+ * where it went before. */
+__attribute__((warn_unused_result)) int log_open(const char *file);
 
-/* From now on. */
-void log_set_level(enum log_level level);
+/* Opens the file anew. Returns 0, or -errno, and the old one goes on being used. */
+__attribute__((warn_unused_result)) int log_reopen(void);
 
-/* "info" -> LOG_LEVEL_INFO; an unknown word is a bug. */
+/* From now on. `pool` is the name in JSON lines (copied; NULL: none), at most 64 bytes. At first: everything
+ * from INFO up, as text. */
+void log_configure(const char *pool, enum log_level level, enum log_format format);
+
+/* "info" -> LOG_LEVEL_INFO, "json" -> LOG_FORMAT_JSON; an unknown word is a bug. */
 enum log_level log_level_parse(const char *word);
+enum log_format log_format_parse(const char *word);
 
-/* One line; newlines and control characters in the text become '?'. */
+/* One line. Newlines and control characters become '?' in text, escapes in JSON. */
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
 
 /* The same, rate-limited. */
 __attribute__((format(printf, 3, 4))) void log_limited(struct log_limit *limit, enum log_level level,
                                                        const char *format, ...);
+
+/* One line that the worker in `slot` wrote: any bytes, without the newline. It may wait until the next
+ * log_flush or log_line. */
+void log_output(uint32_t slot, pid_t pid, const char *text, size_t length);
+void log_flush(void);
 
 #define log_debug(...)   log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)

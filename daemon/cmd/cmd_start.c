@@ -12,7 +12,8 @@ static const char usage[] =
     "Runs the pool of the control file FILE in the foreground until it is stopped.\n"
     "  --set PATH=VALUE  override a setting, as in --set workers=8; may be repeated\n"
     "  -h, --help        this text\n"
-    "Signals: TERM graceful stop, INT and QUIT quick stop, TTIN and TTOU one worker more or less.\n"
+    "Signals: TERM graceful stop, INT and QUIT quick stop, TTIN and TTOU one worker more or less,\n"
+    "USR1 reopen the log files.\n"
     "Exit code: 0 stopped, 64 usage, 70 failed, 75 already running, 78 bad control file.\n";
 
 enum { OPTION_SET = 256 };

@@ -86,12 +86,29 @@ static void check_sockets_differ(struct conf *conf, struct problems *problems)
                    "%s is also the control socket; change one of the paths, or set `name`", control);
 }
 
+static void check_worker_output(struct conf *conf, struct problems *problems)
+{
+    enum setting_id where = SETTING_ID_WORKER_OUTPUT, file = SETTING_ID_WORKER_OUTPUT_FILE;
+    if (!sound(conf, where) || !sound(conf, file))
+        return;
+    bool wanted = strcmp(conf->texts[where], "file") == 0;
+    const char *log = conf->texts[SETTING_ID_LOG_FILE];
+    if (wanted && !conf->texts[file])
+        conf_fault(conf, problems, where, "\"file\" needs a worker_output_file");
+    else if (wanted && log && strcmp(log, conf->texts[file]) == 0)
+        conf_fault(conf, problems, file, "%s is also log.file; use worker_output \"log\" for one file", log);
+    else if (!wanted && conf->texts[file])
+        conf_warn(conf, problems, file, "has no effect: worker_output is \"%s\", not \"file\"",
+                  conf->texts[where]);
+}
+
 void conf_combine(struct conf *conf, struct problems *problems)
 {
     complete_workers(conf);
     check_order(conf, problems, SETTING_ID_workers_min, SETTING_ID_workers_max);
     check_order(conf, problems, SETTING_ID_backoff_initial_ms, SETTING_ID_backoff_max_ms);
     check_sockets_differ(conf, problems);
+    check_worker_output(conf, problems);
     warn_of_scaling(conf, problems);
     warn_of_cut_requests(conf, problems);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)

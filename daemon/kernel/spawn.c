@@ -83,10 +83,10 @@ __attribute__((noreturn, noinline)) static void run_child(const struct child *ch
     reset_signals();
 
     int in = above_output(options->stdin_fd);
-    int out = above_output(options->output_fd);
+    int out = options->inherit_output ? -1 : above_output(options->output_fd);
     if (in < 0 || dup2(in, STDIN_FILENO) < 0)
         fail(child, STEP_STDIN);
-    if (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
+    if (!options->inherit_output && (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0))
         fail(child, STEP_OUTPUT);
     close_on_exec(child->last_fd);
 

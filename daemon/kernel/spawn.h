@@ -5,6 +5,7 @@
 #ifndef FCGIPOOL_DAEMON_KERNEL_SPAWN_H
 #define FCGIPOOL_DAEMON_KERNEL_SPAWN_H
 
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -17,6 +18,7 @@ struct spawn_options {
     const struct rlimit *descriptors; /* RLIMIT_NOFILE; NULL: ours */
     int stdin_fd;                     /* becomes descriptor 0 (the listener) */
     int output_fd;                    /* becomes descriptors 1 and 2 */
+    bool inherit_output;              /* they stay ours instead; output_fd has no meaning */
 };
 
 /* The child becomes leader of its own process group, with an empty signal mask, default dispositions and no

@@ -40,8 +40,8 @@ def test_binary_does_no_harm(make_pool):
     pool = make_pool(command=[build.worker("bad"), "stderr-lines"], workers=1).up()
     worker = pool.serving()[0]
     wait_until(lambda: "from stdout" in lines_of(pool, worker), 5, "its lines")
-    assert re.search(r"binary .* end$", pool.log(), re.M)
     raw = pool.log_file.read_bytes()
+    assert re.search(rb"binary \? \? \?\[31m \xff end$", raw, re.M)
     assert not any(byte in raw for byte in b"\0\1\33")
 
 
@@ -69,7 +69,7 @@ def test_last_words_of_a_worker_that_cannot_start(make_pool):
 
 
 def test_standard_error_that_nobody_reads(directory, make_pool):
-    """A socket, as systemd gives; when it is full, lines are dropped, and the master goes on."""
+    """A socket, as systemd gives; when it is full, lines are dropped, the master goes on, and says so later."""
     pool = make_pool(command=[build.worker("bad"), "stderr-flood", "8"], workers=2)
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -78,6 +78,20 @@ def test_standard_error_that_nobody_reads(directory, make_pool):
         try:
             pool.wait_status(lambda status: len(pool.serving(status)) == 2, timeout=20, what="two workers")
             assert pool.request().status == 200
+            text = b""
+
+            def told():
+                nonlocal text
+                try:
+                    while piece := ours.recv(1 << 20):
+                        text += piece
+                except BlockingIOError:
+                    pass
+                return re.search(rb" warning (\d+) log lines were dropped", text)
+            ours.setblocking(False)
+            assert not told(), "there was no room for that"
+            assert pool.command("scale", "3").returncode == 0
+            assert int(wait_until(told, 5, "the number of dropped lines")[1]) > 10000
             assert pool.command("stop").returncode == 0
             assert master.wait(10) == 0
         finally:

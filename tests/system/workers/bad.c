@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static long argument;
@@ -87,14 +88,60 @@ static void daemonize(void)
     answer_all();
 }
 
-/* Writes `argument` MiB to its standard error, then serves. */
-static void stderr_flood(void)
+/* Writes lines of 128 bytes to standard error. */
+static void flood(long megabytes)
 {
     static char line[64 << 10];
     for (size_t i = 0; i < sizeof line; i++)
         line[i] = i % 128 == 127 ? '\n' : 'f';
-    for (long i = 0; i < argument * 16; i++)
+    for (long i = 0; i < megabytes * 16; i++)
         write_all(2, line, sizeof line);
+}
+
+/* Writes `argument` MiB to its standard error, then serves. */
+static void stderr_flood(void)
+{
+    flood(argument);
+    answer_all();
+}
+
+static long elapsed_ms(const struct timespec *since)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+}
+
+/* One of chatter's lines: "line PID NUMBER xxx end", now and then in two pieces. */
+static void chatter_line(long number)
+{
+    char line[512];
+    int size = snprintf(
+        line, sizeof line, "line %ld %ld %.*s end\n", (long)getpid(), number, (int)(number % 97),
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    size_t first = number % 10 ? (size_t)size : (size_t)size / 2;
+    write_all(2, line, first);
+    write_all(2, line + first, (size_t)size - first);
+}
+
+/* A child writes `argument` numbered lines a second until there is a file "enough", and then "done PID
+ * NUMBER". */
+static void chatter(void)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    if (fork() == 0) {
+        char line[64];
+        long number = 0;
+        close(0);
+        while (access("enough", F_OK) != 0) {
+            for (long due = elapsed_ms(&start) * argument / 1000; number < due;)
+                chatter_line(++number);
+            contract_wait(2);
+        }
+        write_all(2, line, (size_t)snprintf(line, sizeof line, "done %ld %ld\n", (long)getpid(), number));
+        hang();
+    }
     answer_all();
 }
 
@@ -137,6 +184,19 @@ static void leave_after(void)
     FCGX_Init();
     FCGX_InitRequest(&request, 0, 0);
     for (long served = 0; served < argument && FCGX_Accept_r(&request) == 0; served++) {
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
+/* A request with "flood" in its query writes that many MiB to standard error before it is answered. */
+static void flood_on_request(void)
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        flood(contract_number(FCGX_GetParam("QUERY_STRING", request.envp), "flood"));
         answer(&request);
         FCGX_Finish_r(&request);
     }
@@ -209,6 +269,8 @@ static const struct {
     {"daemonize", daemonize},
     {"stderr-flood", stderr_flood},
     {"stderr-lines", stderr_lines},
+    {"chatter", chatter},
+    {"flood-on-request", flood_on_request},
     {"crash-on-request", crash_on_request},
     {"leave-after", leave_after},
     {"slow-start", slow_start},

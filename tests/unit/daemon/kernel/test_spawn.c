@@ -203,6 +203,33 @@ static void descriptors_may_overlap(void **state)
     assert_string_equal(said, "in\nerr\n");
 }
 
+static void child_inherits_our_output(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char *argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, (char[]){"echo out; echo err >&2"}, NULL};
+        struct spawn_options options = options_for(argv);
+        const char *step;
+        pid_t child;
+        int status = -1, errors[2];
+        char text[8] = "";
+        if (pipe2(errors, O_CLOEXEC) != 0)
+            _exit(2);
+        dup2(output[1], STDOUT_FILENO);
+        dup2(errors[1], STDERR_FILENO);
+        options.inherit_output = true;
+        options.output_fd = -1;
+        if (spawn_process(&options, &child, &step) != 0 || waitpid(child, &status, 0) != child)
+            _exit(3);
+        _exit(read(errors[0], text, sizeof text) == 4 && memcmp(text, "err\n", 4) == 0 ? status : 4);
+    }
+    char said[64];
+    read_output(said, sizeof said);
+    assert_int_equal(status_of(pid), 0);
+    assert_string_equal(said, "out\n");
+}
+
 static void child_has_umask_directory_and_environment(void **state)
 {
     (void)state;
@@ -332,6 +359,7 @@ int main(void)
         TEST(child_has_default_signals),
         TEST(child_has_no_descriptors_but_three),
         TEST(descriptors_may_overlap),
+        TEST(child_inherits_our_output),
         TEST(child_has_umask_directory_and_environment),
         TEST(missing_program_is_told),
         TEST(file_that_cannot_be_executed_is_told),

@@ -1,0 +1,69 @@
+/* The files that a pool writes lines to; see logs.h. */
+#include "daemon/logs.h"
+
+#include "daemon/base/log.h"
+#include "daemon/master.h"
+#include "daemon/output_file.h"
+
+#include <string.h>
+
+void logs_configure(const struct conf *conf)
+{
+    log_configure(conf_text(conf, SETTING_ID_NAME), log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)),
+                  log_format_parse(conf_text(conf, SETTING_ID_LOG_FORMAT)));
+}
+
+int logs_open_output(struct master *master, const struct conf *conf, struct problem *problem)
+{
+    const char *path = conf_text(conf, SETTING_ID_WORKER_OUTPUT_FILE);
+    if (strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "file") != 0)
+        return 0;
+    if (!master->output_file)
+        master->output_file = output_file_new();
+    int result = output_file_open(master->output_file, path);
+    return result ? problem_set(problem, result, "worker_output_file %s: %s", path, strerror(-result)) : 0;
+}
+
+int logs_open(struct master *master, struct problem *problem)
+{
+    const char *path = conf_text(master->conf, SETTING_ID_LOG_FILE);
+    int result = log_open(path);
+    if (result)
+        return problem_set(problem, result, "log %s: %s", path ? path : "to standard error",
+                           strerror(-result));
+    logs_configure(master->conf);
+    return logs_open_output(master, master->conf, problem);
+}
+
+/* Tells how it went; returns `result`. */
+static int tell(int result, const char *what, const char *path, struct problem *problem)
+{
+    if (result == 0) {
+        log_info("%s %s was opened anew", what, path);
+        return 0;
+    }
+    problem_set(problem, result, "%s %s cannot be opened anew: %s; the old one goes on being used", what,
+                path, strerror(-result));
+    log_error("%s", problem->text);
+    return result;
+}
+
+int logs_reopen(struct master *master, struct problem *problem)
+{
+    const char *log = conf_text(master->conf, SETTING_ID_LOG_FILE);
+    int result = 0, output_result = 0;
+    if (log)
+        result = tell(log_reopen(), "log", log, problem);
+    else
+        log_info("the log goes to standard error, which cannot be opened anew");
+    if (master->output_file)
+        output_result = tell(output_file_reopen(master->output_file), "worker_output_file",
+                             output_file_path(master->output_file), problem);
+    return output_result ? output_result : result;
+}
+
+void logs_close(struct master *master)
+{
+    output_file_free(master->output_file);
+    master->output_file = NULL;
+}

@@ -1,0 +1,31 @@
+/*
+ * The files that a pool writes lines to: the log and, with worker_output "file", worker_output_file. Opened
+ * at start, and anew when they were renamed (USR1, `fcgipool reopen`).
+ */
+#ifndef FCGIPOOL_DAEMON_LOGS_H
+#define FCGIPOOL_DAEMON_LOGS_H
+
+#include "daemon/base/problem.h"
+
+struct conf;
+struct master;
+
+/* Both files of the master's conf, and log.level and log.format. Returns 0, or -errno with the reason. */
+__attribute__((warn_unused_result)) int logs_open(struct master *master, struct problem *problem);
+
+/* log.level and log.format of `conf`, from now on. */
+void logs_configure(const struct conf *conf);
+
+/* worker_output_file of `conf`, if it wants one: the workers that write to the former one go over to it. For
+ * a reload. Returns 0, or -errno with the reason, and the former one stays. */
+__attribute__((warn_unused_result)) int logs_open_output(struct master *master, const struct conf *conf,
+                                                         struct problem *problem);
+
+/* Both files anew. One that cannot be opened goes on being used; that is logged, and the (last) reason
+ * returned as -errno. */
+int logs_reopen(struct master *master, struct problem *problem);
+
+/* To be called when no worker's output is left. */
+void logs_close(struct master *master);
+
+#endif
