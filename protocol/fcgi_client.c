@@ -1,7 +1,7 @@
 /* One request: what is sent first, then what is received; see fcgi_client.h. */
 #include "protocol/fcgi_client.h"
 
-enum wire_fault fcgi_client_init(struct fcgi_client *client, const struct fcgi_pair *params, size_t count,
+enum wire_fault fcgi_client_init(struct fcgi_client *client, const struct pair *params, size_t count,
                                  uint8_t flags)
 {
     struct fcgi_begin_request begin = {.role = FCGI_RESPONDER, .flags = flags};

@@ -47,7 +47,7 @@ struct fcgi_client {
 /* A request with `count` parameters, which stay borrowed until fcgi_client_sent. `flags`: 0 or
  * FCGI_KEEP_CONN. Returns NONE, or NAME_LENGTH or VALUE_LENGTH when a parameter cannot be encoded. */
 __attribute__((warn_unused_result)) enum wire_fault
-fcgi_client_init(struct fcgi_client *client, const struct fcgi_pair *params, size_t count, uint8_t flags);
+fcgi_client_init(struct fcgi_client *client, const struct pair *params, size_t count, uint8_t flags);
 
 /* Writes the next bytes to send, as many as there are and fit; any `size` will do. `body` is what is known of
  * the request body beyond what earlier calls took; what is taken now comes off its front. Bytes that were

@@ -130,7 +130,7 @@ static void start_pair(struct fcgi_pairs_encoder *encoder)
     }
 }
 
-enum wire_fault fcgi_pairs_encoder_init(struct fcgi_pairs_encoder *encoder, const struct fcgi_pair *pairs,
+enum wire_fault fcgi_pairs_encoder_init(struct fcgi_pairs_encoder *encoder, const struct pair *pairs,
                                         size_t count)
 {
     uint64_t left = 0;
@@ -151,7 +151,7 @@ enum wire_fault fcgi_pairs_encoder_init(struct fcgi_pairs_encoder *encoder, cons
 /* The rest of the part at hand. */
 static struct bytes rest_of_part(const struct fcgi_pairs_encoder *encoder)
 {
-    const struct fcgi_pair *pair = &encoder->pairs[encoder->index];
+    const struct pair *pair = &encoder->pairs[encoder->index];
     struct bytes part = {.data = encoder->lengths, .length = encoder->lengths_length};
 
     if (encoder->part == PART_NAME)

@@ -7,6 +7,7 @@
 #define FCGIPOOL_PROTOCOL_FCGI_PAIRS_H
 
 #include "protocol/bytes.h"
+#include "protocol/pair.h"
 #include "protocol/wire_fault.h"
 
 #include <stdint.h>
@@ -62,17 +63,11 @@ enum fcgi_pairs_event fcgi_pairs_decoder_next(struct fcgi_pairs_decoder *decoder
 __attribute__((warn_unused_result)) enum wire_fault
 fcgi_pairs_decoder_finish(const struct fcgi_pairs_decoder *decoder);
 
-/* A pair to encode; borrowed. Both may be empty. */
-struct fcgi_pair {
-    struct bytes name;
-    struct bytes value;
-};
-
 struct fcgi_pairs_encoder {
     uint64_t left; /* bytes of the stream still to come */
 
     /* private */
-    const struct fcgi_pair *pairs;
+    const struct pair *pairs;
     size_t count;
     size_t index;
     uint8_t part;    /* of the pair at hand: lengths, name, value */
@@ -84,7 +79,7 @@ struct fcgi_pairs_encoder {
 /* Starts the stream of `count` pairs, which stay borrowed until its end.
  * Returns NONE, or NAME_LENGTH or VALUE_LENGTH when one is longer than FCGI_LENGTH_MAX. */
 __attribute__((warn_unused_result)) enum wire_fault
-fcgi_pairs_encoder_init(struct fcgi_pairs_encoder *encoder, const struct fcgi_pair *pairs, size_t count);
+fcgi_pairs_encoder_init(struct fcgi_pairs_encoder *encoder, const struct pair *pairs, size_t count);
 
 /* Writes the next bytes of the stream, as many as fit. Returns how many; less than `size` only at the end. */
 size_t fcgi_pairs_encoder_next(struct fcgi_pairs_encoder *encoder, uint8_t *ret_bytes, size_t size);

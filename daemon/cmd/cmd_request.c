@@ -1,6 +1,6 @@
 /*
- * `fcgipool request`: one FastCGI request to any address, as a web server would make it; the answer's body
- * goes to stdout, what the worker complains of to stderr. Exit status: 0 a complete answer with a status
+ * `fcgipool request`: one FastCGI or SCGI request to any address, as a web server would make it; the answer's
+ * body goes to stdout, what the worker complains of to stderr. Exit status: 0 a complete answer with a status
  * below 500; 64 usage; 69 nobody listens; 75 timed out; 78 bad control file; 70 otherwise.
  */
 #include "daemon/base/memory.h"
@@ -19,8 +19,9 @@
 
 static const char usage[] =
     "usage: fcgipool request [OPTION]... [FILE]\n"
-    "Sends one FastCGI request to the pool of the control file FILE, prints the answer.\n"
+    "Sends one request to the pool of the control file FILE, prints the answer.\n"
     "  --to ADDRESS         where to, instead of FILE's `listen`: unix:PATH, unix:@NAME, HOST:PORT\n"
+    "  --scgi               with --to: speak SCGI, not FastCGI; else FILE's `protocol` says it\n"
     "  --method METHOD      GET, or POST with --body\n"
     "  --uri URI            path and query, \"/\" unless set\n"
     "  --param NAME=VALUE   a CGI variable, added or replaced; any number of times\n"
@@ -41,6 +42,7 @@ struct request_options {
     const char *uri;
     const char *body_file; /* NULL: no body */
     int64_t timeout_ms;    /* 0: none */
+    bool scgi;
     bool include;
 
     char **params; /* the operands of --param, owned list, borrowed texts */
@@ -50,9 +52,9 @@ struct request_options {
 };
 
 struct environment {
-    struct fcgi_pair *pairs; /* owned; names and values are borrowed */
+    struct pair *pairs; /* owned; names and values are borrowed */
     size_t count;
-    char content_length[24]; /* of a body; else empty */
+    char content_length[24]; /* may be empty */
 };
 
 static void close_fd(int *fd)
@@ -90,12 +92,23 @@ static bool parse_seconds(const char *text, int64_t *ret_ms)
     return true;
 }
 
-/* Returns GOES_ON or the status to exit with. */
+/* Both return GOES_ON or the status to exit with. */
+static int parse_operand(int argc, char **argv, struct request_options *options)
+{
+    if (options->to)
+        return optind == argc ? GOES_ON : request_fail(EXIT_USAGE, "either --to or a control file, not both");
+    if (options->scgi)
+        return request_fail(EXIT_USAGE, "--scgi goes with --to; a control file has `protocol`");
+    options->file = options_file(argc, argv, optind);
+    return options->file ? GOES_ON : EXIT_USAGE;
+}
+
 static int parse_options(int argc, char **argv, struct request_options *options)
 {
-    enum { TO = 256, METHOD, URI, PARAM, BODY, TIMEOUT };
+    enum { TO = 256, SCGI, METHOD, URI, PARAM, BODY, TIMEOUT };
     static const struct option table[] = {
         {"to", required_argument, NULL, TO},
+        {"scgi", no_argument, NULL, SCGI},
         {"method", required_argument, NULL, METHOD},
         {"uri", required_argument, NULL, URI},
         {"param", required_argument, NULL, PARAM},
@@ -112,6 +125,9 @@ static int parse_options(int argc, char **argv, struct request_options *options)
         switch (option) {
         case TO:
             options->to = optarg;
+            break;
+        case SCGI:
+            options->scgi = true;
             break;
         case METHOD:
             options->method = optarg;
@@ -143,10 +159,7 @@ static int parse_options(int argc, char **argv, struct request_options *options)
             return EXIT_USAGE;
         }
     }
-    if (options->to)
-        return optind == argc ? GOES_ON : request_fail(EXIT_USAGE, "either --to or a control file, not both");
-    options->file = options_file(argc, argv, optind);
-    return options->file ? GOES_ON : EXIT_USAGE;
+    return parse_operand(argc, argv, options);
 }
 
 /* The body is read as a whole, because CONTENT_LENGTH goes first. Returns GOES_ON or the status to exit with.
@@ -178,19 +191,21 @@ static int read_body(struct request_options *options)
 
 static void environment_set(struct environment *environment, struct bytes name, struct bytes value)
 {
-    struct fcgi_pair *pair = environment->pairs;
+    struct pair *pair = environment->pairs;
 
     while (pair < environment->pairs + environment->count &&
            (pair->name.length != name.length || memcmp(pair->name.data, name.data, name.length) != 0))
         pair++;
     if (pair == environment->pairs + environment->count)
         environment->count++;
-    *pair = (struct fcgi_pair){.name = name, .value = value};
+    *pair = (struct pair){.name = name, .value = value};
 }
 
 /* What a web server sends for a request like this (RFC 3875 section 4), then what --param says. As with
- * nginx, length and type of a missing body are empty. REDIRECT_STATUS is what php-cgi wants to see. */
-static void environment_init(struct environment *environment, const struct request_options *options)
+ * nginx, length and type of a missing body are empty; but SCGI always has a length, and it goes first.
+ * REDIRECT_STATUS is what php-cgi wants to see. */
+static void environment_init(struct environment *environment, const struct request_options *options,
+                             bool scgi)
 {
     const char *content_type = options->body_file ? "application/octet-stream" : "";
     const char *method = options->method ? options->method : options->body_file ? "POST" : "GET";
@@ -200,6 +215,7 @@ static void environment_init(struct environment *environment, const struct reque
         const char *name;
         struct bytes value;
     } usual[] = {
+        {"CONTENT_LENGTH", bytes_of(environment->content_length)},
         {"GATEWAY_INTERFACE", bytes_of("CGI/1.1")},
         {"SERVER_SOFTWARE", bytes_of("fcgipool/" FCGIPOOL_VERSION)},
         {"SERVER_PROTOCOL", bytes_of("HTTP/1.1")},
@@ -215,15 +231,17 @@ static void environment_init(struct environment *environment, const struct reque
         {"DOCUMENT_URI", path},
         {"SCRIPT_NAME", path},
         {"QUERY_STRING", bytes_of(*query ? query + 1 : query)},
-        {"CONTENT_LENGTH", bytes_of(environment->content_length)},
         {"CONTENT_TYPE", bytes_of(content_type)},
         {"REDIRECT_STATUS", bytes_of("200")},
     };
     size_t usual_count = sizeof usual / sizeof usual[0];
 
-    environment->pairs = memory_must(calloc(usual_count + options->param_count, sizeof *environment->pairs));
+    environment->pairs =
+        memory_must(calloc(usual_count + 1 + options->param_count, sizeof *environment->pairs));
     for (size_t i = 0; i < usual_count; i++)
         environment_set(environment, bytes_of(usual[i].name), usual[i].value);
+    if (scgi)
+        environment_set(environment, bytes_of("SCGI"), bytes_of("1"));
     for (size_t i = 0; i < options->param_count; i++) {
         const char *param = options->params[i];
         const char *border = strchr(param, '=');
@@ -233,8 +251,8 @@ static void environment_init(struct environment *environment, const struct reque
     }
 }
 
-/* Both tell where to connect to. They return GOES_ON or the status to exit with. */
-static int address_of_pool(const char *file, struct address *ret_address)
+/* Both tell where to connect to, and what is spoken there. They return GOES_ON or the status to exit with. */
+static int target_of_pool(const char *file, struct address *ret_address, const struct dialect **ret_dialect)
 {
     __attribute__((cleanup(problems_fini))) struct problems problems = PROBLEMS_INIT;
     __attribute__((cleanup(free_conf))) struct conf *conf = NULL;
@@ -246,15 +264,19 @@ static int address_of_pool(const char *file, struct address *ret_address)
     }
     if (address_parse(conf_text(conf, SETTING_ID_LISTEN), ret_address, &problem) < 0)
         return request_fail(EXIT_BAD_CONFIG, "listen: %s", problem.text);
+    *ret_dialect =
+        strcmp(conf_text(conf, SETTING_ID_PROTOCOL), "scgi") == 0 ? &dialect_scgi : &dialect_fastcgi;
     return GOES_ON;
 }
 
-static int address_of_option(const char *to, struct address *ret_address)
+static int target_of_options(const struct request_options *options, struct address *ret_address,
+                             const struct dialect **ret_dialect)
 {
     struct problem problem;
 
-    if (address_parse(to, ret_address, &problem) < 0)
+    if (address_parse(options->to, ret_address, &problem) < 0)
         return request_fail(EXIT_USAGE, "--to: %s", problem.text);
+    *ret_dialect = options->scgi ? &dialect_scgi : &dialect_fastcgi;
     return GOES_ON;
 }
 
@@ -267,18 +289,20 @@ int cmd_request(int argc, char **argv)
     __attribute__((cleanup(environment_fini))) struct environment environment = {0};
     struct request request = {0};
     int status = parse_options(argc, argv, &options);
+    bool scgi;
 
     if (status == GOES_ON && options.body_file)
         status = read_body(&options);
     if (status == GOES_ON)
-        status = options.to ? address_of_option(options.to, &request.address)
-                            : address_of_pool(options.file, &request.address);
+        status = options.to ? target_of_options(&options, &request.address, &request.dialect)
+                            : target_of_pool(options.file, &request.address, &request.dialect);
     if (status != GOES_ON)
         return status;
 
-    if (options.body_file)
+    scgi = request.dialect == &dialect_scgi;
+    if (options.body_file || scgi)
         snprintf(environment.content_length, sizeof environment.content_length, "%zu", options.body_length);
-    environment_init(&environment, &options);
+    environment_init(&environment, &options, scgi);
     request.params = environment.pairs;
     request.param_count = environment.count;
     request.body = (struct bytes){.data = options.body, .length = options.body_length};

@@ -4,7 +4,6 @@
 #include "daemon/base/clock.h"
 #include "daemon/cmd/options.h"
 #include "protocol/cgi_response.h"
-#include "protocol/fcgi_client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -25,7 +24,8 @@ struct exchange {
     bool include;
     bool sends; /* false once the worker does not read any more */
     struct bytes body;
-    struct fcgi_client client;
+    const struct dialect *dialect;
+    union dialect_client client;
     struct cgi_response response;
     size_t out_position;
     size_t out_length;
@@ -124,17 +124,16 @@ static void print_response(struct exchange *exchange, struct bytes piece)
     }
 }
 
-/* The status to exit with after a complete answer. */
+/* The status to exit with at the end of the answer. */
 static int judge(const struct exchange *exchange)
 {
-    const struct fcgi_end_request *end = &exchange->client.end;
     const struct cgi_response *response = &exchange->response;
+    char complaint[256];
 
     if (fflush(stdout) != 0 || ferror(stdout))
         return request_fail(EXIT_FAILED, "the answer could not be written: %s", strerror(errno));
-    if (end->protocol_status != FCGI_REQUEST_COMPLETE)
-        return request_fail(EXIT_FAILED, "the worker rejected the request: protocol status %u (%s)",
-                            end->protocol_status, fcgi_status_name(end->protocol_status));
+    if (exchange->dialect->complains(&exchange->client, complaint, sizeof complaint))
+        return request_fail(EXIT_FAILED, "%s", complaint);
     if (response->fault != WIRE_FAULT_NONE)
         return request_fail(EXIT_FAILED, "received %s", wire_fault_text(response->fault));
     if (!cgi_response_complete(response))
@@ -142,17 +141,6 @@ static int judge(const struct exchange *exchange)
     if (response->status >= 500)
         return request_fail(EXIT_FAILED, "the answer has status %u", response->status);
     return EXIT_DONE;
-}
-
-static int fault_found(const struct exchange *exchange)
-{
-    const struct fcgi_header *header = &exchange->client.parser.header;
-
-    if (exchange->client.fault == WIRE_FAULT_VERSION)
-        return request_fail(EXIT_FAILED, "received %s", wire_fault_text(exchange->client.fault));
-    return request_fail(EXIT_FAILED, "received %s (type %u, %s; request id %u; %u bytes)",
-                        wire_fault_text(exchange->client.fault), header->type, fcgi_type_name(header->type),
-                        header->request_id, header->content_length);
 }
 
 /* Takes what has arrived. Returns GOES_ON or the status to exit with. */
@@ -168,21 +156,19 @@ static int receive_some(struct exchange *exchange)
         return request_fail(EXIT_FAILED, "the connection broke before the end of the request: %s",
                             strerror(errno));
     if (got == 0)
-        return request_fail(EXIT_FAILED, "the worker closed the connection before the end of its answer");
+        return judge(exchange);
     for (;;) {
-        switch (fcgi_client_receive(&exchange->client, &input, &piece)) {
-        case FCGI_CLIENT_MORE:
+        switch (exchange->dialect->receive(&exchange->client, &input, &piece)) {
+        case DIALECT_MORE:
             return GOES_ON;
-        case FCGI_CLIENT_STDOUT:
+        case DIALECT_ANSWER:
             print_response(exchange, piece);
             break;
-        case FCGI_CLIENT_STDERR:
+        case DIALECT_ERROR:
             fwrite(piece.data, 1, piece.length, stderr);
             break;
-        case FCGI_CLIENT_END:
+        case DIALECT_END:
             return judge(exchange);
-        case FCGI_CLIENT_FAULT:
-            return fault_found(exchange);
         }
     }
 }
@@ -198,8 +184,8 @@ static int run(struct exchange *exchange)
 
         if (exchange->out_position == exchange->out_length) {
             exchange->out_position = 0;
-            exchange->out_length = fcgi_client_send(&exchange->client, &exchange->body, true, exchange->out,
-                                                    sizeof exchange->out);
+            exchange->out_length = exchange->dialect->send(&exchange->client, &exchange->body, exchange->out,
+                                                           sizeof exchange->out);
         }
         if (exchange->sends && exchange->out_length > 0)
             ready.events |= POLLOUT;
@@ -224,12 +210,13 @@ int request_run(const struct request *request)
         .include = request->include,
         .sends = true,
         .body = request->body,
+        .dialect = request->dialect,
     };
-    enum wire_fault fault = fcgi_client_init(&exchange.client, request->params, request->param_count, 0);
+    enum wire_fault fault = request->dialect->start(&exchange.client, request->params, request->param_count);
     int status;
 
     if (fault != WIRE_FAULT_NONE)
-        return request_fail(EXIT_USAGE, "a parameter has %s", wire_fault_text(fault));
+        return request_fail(EXIT_USAGE, "cannot send %s", wire_fault_text(fault));
     cgi_response_init(&exchange.response);
     status = connect_to(&exchange, &request->address);
     return status == GOES_ON ? run(&exchange) : status;

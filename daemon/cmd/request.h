@@ -1,12 +1,12 @@
 /*
- * One FastCGI request to a worker, as a web server makes it, with the answer on stdout and what the worker
- * complains of on stderr. Blocks until the answer is complete; for commands, not for the master.
+ * One FastCGI or SCGI request to a worker, as a web server makes it, with the answer on stdout and what the
+ * worker complains of on stderr. Blocks until the answer is complete; for commands, not for the master.
  */
 #ifndef FCGIPOOL_DAEMON_CMD_REQUEST_H
 #define FCGIPOOL_DAEMON_CMD_REQUEST_H
 
+#include "daemon/cmd/dialect.h"
 #include "daemon/kernel/address.h"
-#include "protocol/fcgi_pairs.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +14,8 @@
 /* All borrowed. */
 struct request {
     struct address address;
-    const struct fcgi_pair *params;
+    const struct dialect *dialect;
+    const struct pair *params;
     size_t param_count;
     struct bytes body;
     int64_t timeout_ms; /* from connecting to the end of the answer; at most a day; 0: none */

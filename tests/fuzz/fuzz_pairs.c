@@ -19,7 +19,7 @@ struct decoding {
 
 /* Reads until there is no more input; false after a fault. `pairs` may be NULL; else the input is in one
  * piece. */
-static bool read_pairs(struct decoding *decoding, struct bytes input, struct fcgi_pair *pairs)
+static bool read_pairs(struct decoding *decoding, struct bytes input, struct pair *pairs)
 {
     struct fcgi_pairs_decoder *decoder = &decoding->decoder;
     struct bytes piece;
@@ -35,7 +35,7 @@ static bool read_pairs(struct decoding *decoding, struct bytes input, struct fcg
             transcript_mark(&decoding->transcript, decoder->value_length);
             decoding->name_length = decoding->value_length = 0;
             if (pairs)
-                pairs[decoding->count] = (struct fcgi_pair){0};
+                pairs[decoding->count] = (struct pair){0};
             break;
         case FCGI_PAIRS_NAME:
             FUZZ_CHECK(piece.length > 0);
@@ -65,7 +65,7 @@ static bool read_pairs(struct decoding *decoding, struct bytes input, struct fcg
 
 /* Returns how the stream ended. */
 static enum wire_fault read_stream(struct decoding *decoding, const uint8_t *data, size_t size,
-                                   enum fuzz_cut cut, struct fcgi_pair *pairs)
+                                   enum fuzz_cut cut, struct pair *pairs)
 {
     enum wire_fault fault;
     size_t step;
@@ -83,7 +83,7 @@ static enum wire_fault read_stream(struct decoding *decoding, const uint8_t *dat
 }
 
 /* The content of a client's PARAMS records. */
-static size_t send_params(const struct fcgi_pair *pairs, size_t count, uint8_t *ret_params, size_t size)
+static size_t send_params(const struct pair *pairs, size_t count, uint8_t *ret_params, size_t size)
 {
     uint8_t buffer[64];
     struct fcgi_client client;
@@ -115,7 +115,7 @@ static size_t send_params(const struct fcgi_pair *pairs, size_t count, uint8_t *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct fcgi_pair pairs[PAIRS_MAX];
+    static struct pair pairs[PAIRS_MAX];
     static uint8_t params[PAIRS_MAX];
     struct decoding whole;
     struct decoding other;

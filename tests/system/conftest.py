@@ -59,7 +59,7 @@ def make_pool(directory):
 
 @pytest.fixture
 def make_nginx(directory):
-    """make_nginx(upstream, script="/x"), or make_nginx(snippet=FILE): a running Nginx."""
+    """make_nginx(upstream, script="/x", protocol="fastcgi"), or make_nginx(snippet=FILE): a running Nginx."""
     made = []
 
     def make(upstream=None, script="/x", **more):

@@ -8,6 +8,9 @@ REAL = ["fcgx", "stdio", "perl", "php", "fcgiwrap"]
 # Such as the master cannot look into, or that wait before they accept.
 ODD = ["static", "poll", "epoll"]
 
+# SCGI: the language's own module, and ours.
+SCGI = ["scgi_perl", "scgi"]
+
 
 def command(kind):
     """argv and SCRIPT_FILENAME."""
@@ -18,6 +21,9 @@ def command(kind):
     if kind == "perl":
         build.installed("perl")
         return [build.worker("echo.pl")], "/x"
+    if kind == "scgi_perl":
+        build.installed("perl")
+        return [build.worker("echo_scgi.pl")], "/x"
     if kind in ("poll", "epoll"):
         return [build.worker("bad"), kind], "/x"
     return [build.worker(f"echo_{kind}")], "/x"

@@ -24,9 +24,10 @@ class Result:
 
 
 class Load:
-    def __init__(self, directory, number, address, *, http=False, clients=8, requests=None, seconds=None, mix=None,
-                 prefix="", script="/x", timeout_ms=60000, connect_ms=10000):
-        arguments = [build.built("tests/load"), "--http" if http else "--fastcgi", address,
+    def __init__(self, directory, number, address, *, http=False, scgi=False, clients=8, requests=None, seconds=None,
+                 mix=None, prefix="", script="/x", timeout_ms=60000, connect_ms=10000):
+        wire = "--http" if http else "--scgi" if scgi else "--fastcgi"
+        arguments = [build.built("tests/load"), wire, address,
                      "--clients", str(clients), "--prefix", prefix, "--script", script,
                      "--timeout-ms", str(timeout_ms), "--connect-ms", str(connect_ms)]
         if requests is not None:

@@ -34,26 +34,28 @@ http {{
 """
 
 SERVER = """\
-        fastcgi_pass_header X-Pid;
-        fastcgi_keep_conn off;
-        fastcgi_read_timeout 60s;
-        fastcgi_param GATEWAY_INTERFACE CGI/1.1;
-        fastcgi_param SERVER_SOFTWARE nginx;
-        fastcgi_param SERVER_PROTOCOL $server_protocol;
-        fastcgi_param SERVER_NAME $server_name;
-        fastcgi_param SERVER_PORT $server_port;
-        fastcgi_param REMOTE_ADDR $remote_addr;
-        fastcgi_param REDIRECT_STATUS 200;
-        fastcgi_param REQUEST_METHOD $request_method;
-        fastcgi_param REQUEST_URI $request_uri;
-        fastcgi_param QUERY_STRING $query_string;
-        fastcgi_param CONTENT_TYPE $content_type;
-        fastcgi_param CONTENT_LENGTH $content_length;
-        fastcgi_param SCRIPT_NAME $uri;
-        fastcgi_param SCRIPT_FILENAME {script};
-        location / {{ fastcgi_pass {upstream}; fastcgi_request_buffering on; }}
-        location /stream/ {{ fastcgi_pass {upstream}; fastcgi_request_buffering off; }}
+        {own}
+        {protocol}_pass_header X-Pid;
+        {protocol}_read_timeout 60s;
+        {protocol}_param GATEWAY_INTERFACE CGI/1.1;
+        {protocol}_param SERVER_SOFTWARE nginx;
+        {protocol}_param SERVER_PROTOCOL $server_protocol;
+        {protocol}_param SERVER_NAME $server_name;
+        {protocol}_param SERVER_PORT $server_port;
+        {protocol}_param REMOTE_ADDR $remote_addr;
+        {protocol}_param REDIRECT_STATUS 200;
+        {protocol}_param REQUEST_METHOD $request_method;
+        {protocol}_param REQUEST_URI $request_uri;
+        {protocol}_param QUERY_STRING $query_string;
+        {protocol}_param CONTENT_TYPE $content_type;
+        {protocol}_param SCRIPT_NAME $uri;
+        {protocol}_param SCRIPT_FILENAME {script};
+        location / {{ {protocol}_pass {upstream}; {protocol}_request_buffering on; }}
+        location /stream/ {{ {protocol}_pass {upstream}; {protocol}_request_buffering off; }}
 """
+
+# What one protocol needs and the other has not. With SCGI, nginx sends CONTENT_LENGTH by itself.
+OWN = {"fastcgi": "fastcgi_keep_conn off; fastcgi_param CONTENT_LENGTH $content_length;", "scgi": "scgi_param SCGI 1;"}
 
 
 def free_port(host="127.0.0.1"):
@@ -68,7 +70,7 @@ class Nginx:
     """`upstream` is an address as the pool has it; / buffers request bodies, /stream/ does not. Or `snippet` is a
     file with what a server block has besides; it may include what /etc/nginx has for that."""
 
-    def __init__(self, directory, upstream=None, script="/x", snippet=None):
+    def __init__(self, directory, upstream=None, script="/x", protocol="fastcgi", snippet=None):
         self.directory = directory
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
@@ -77,7 +79,8 @@ class Nginx:
                 shutil.copy(each, directory)
             server = f"include {snippet};"
         else:
-            server = SERVER.format(upstream=upstream.replace("unix:@", "unix:\\0"), script=script)
+            server = SERVER.format(upstream=upstream.replace("unix:@", "unix:\\0"), script=script, protocol=protocol,
+                                   own=OWN[protocol])
         self.file = directory / "nginx.conf"
         self.file.write_text(CONFIGURATION.format(
             directory=directory, port=self.port, server=server,

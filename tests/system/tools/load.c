@@ -2,8 +2,8 @@
  * The counted load generator: N clients, each sending one request after the other; every request is accounted
  * for.
  *
- *   load (--http HOST:PORT | --fastcgi ADDRESS) [--clients N] [--requests N] [--seconds S] [--mix SPEC]
- *        [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]
+ *   load (--http HOST:PORT | --fastcgi ADDRESS | --scgi ADDRESS) [--clients N] [--requests N] [--seconds S]
+ *        [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]
  *
  * SPEC is a list of "METHOD:SIZE[?QUERY][*WEIGHT]". Without --requests and --seconds it goes on until SIGTERM
  * or SIGINT; then every client finishes the request that it has begun. Prints one line of JSON every 50 ms,
@@ -175,8 +175,8 @@ static bool make_mix(char *spec, const char *prefix, const char *script)
 static int usage(const char *why)
 {
     fprintf(stderr,
-            "load: %s\nusage: load (--http HOST:PORT | --fastcgi ADDRESS) [--clients N] [--requests N] "
-            "[--seconds S]"
+            "load: %s\nusage: load (--http HOST:PORT | --fastcgi ADDRESS | --scgi ADDRESS) [--clients N]"
+            " [--requests N] [--seconds S]"
             " [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]\n",
             why);
     return 64;
@@ -218,17 +218,14 @@ int main(int argc, char **argv)
     char default_mix[] = "GET:0,POST:1,GET:65536,POST:65536", *spec = default_mix;
     long clients = 8;
     double seconds = 0;
-    static const struct option options[] = {{"http", required_argument, NULL, 'h'},
-                                            {"fastcgi", required_argument, NULL, 'f'},
-                                            {"clients", required_argument, NULL, 'c'},
-                                            {"requests", required_argument, NULL, 'n'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"mix", required_argument, NULL, 'm'},
-                                            {"prefix", required_argument, NULL, 'p'},
-                                            {"script", required_argument, NULL, 'S'},
-                                            {"timeout-ms", required_argument, NULL, 't'},
-                                            {"connect-ms", required_argument, NULL, 'C'},
-                                            {0}};
+    static const struct option options[] = {
+        {"http", required_argument, NULL, 'h'},       {"fastcgi", required_argument, NULL, 'f'},
+        {"scgi", required_argument, NULL, 'g'},       {"clients", required_argument, NULL, 'c'},
+        {"requests", required_argument, NULL, 'n'},   {"seconds", required_argument, NULL, 's'},
+        {"mix", required_argument, NULL, 'm'},        {"prefix", required_argument, NULL, 'p'},
+        {"script", required_argument, NULL, 'S'},     {"timeout-ms", required_argument, NULL, 't'},
+        {"connect-ms", required_argument, NULL, 'C'}, {0},
+    };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
         case 'h':
@@ -237,6 +234,10 @@ int main(int argc, char **argv)
         case 'f':
             address = optarg;
             target.wire = WIRE_FASTCGI;
+            break;
+        case 'g':
+            address = optarg;
+            target.wire = WIRE_SCGI;
             break;
         case 'c':
             clients = strtol(optarg, NULL, 10);

@@ -108,6 +108,26 @@ static void put_fastcgi(struct buffer *to, const char *method, const char *uri, 
     free(params.bytes);
 }
 
+static void put_scgi(struct buffer *to, const char *method, const char *uri, const char *query,
+                     const char *body, size_t body_size)
+{
+    char length[24];
+    snprintf(length, sizeof length, "%zu", body_size);
+    const char *pairs[][2] = {
+        {"CONTENT_LENGTH", length}, {"SCGI", "1"},           {"REQUEST_METHOD", method},
+        {"REQUEST_URI", uri},       {"QUERY_STRING", query}, {"SERVER_PROTOCOL", "HTTP/1.1"},
+    };
+    struct buffer block = {0};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (size_t j = 0; j < 2; j++)
+            put(&block, pairs[i][j], strlen(pairs[i][j]) + 1);
+    put_text(to, "%zu:", block.size);
+    put(to, block.bytes, block.size);
+    put_text(to, ",");
+    put(to, body, body_size);
+    free(block.bytes);
+}
+
 static void put_http(struct buffer *to, const char *method, const char *uri, const char *body,
                      size_t body_size)
 {
@@ -148,6 +168,8 @@ bool shot_make(const char *text, enum wire wire, const char *prefix, const char 
     struct buffer bytes = {0};
     if (wire == WIRE_HTTP)
         put_http(&bytes, method, uri, shot.expected, post ? size : 0);
+    else if (wire == WIRE_SCGI)
+        put_scgi(&bytes, method, uri, query, shot.expected, post ? size : 0);
     else
         put_fastcgi(&bytes, method, uri, query, script, shot.expected, post ? size : 0);
     shot.bytes = bytes.bytes;

@@ -1,5 +1,5 @@
 /*
- * One request of the echo contract as bytes, and the judgement on its answer. HTTP/1.0 or FastCGI.
+ * One request of the echo contract as bytes, and the judgement on its answer. HTTP/1.0, FastCGI or SCGI.
  */
 #ifndef TESTS_SYSTEM_WIRE_H
 #define TESTS_SYSTEM_WIRE_H
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum wire { WIRE_HTTP, WIRE_FASTCGI };
+enum wire { WIRE_HTTP, WIRE_FASTCGI, WIRE_SCGI };
 
 /* A request that may be sent any number of times, and the body that its answer must have. */
 struct shot {

@@ -10,7 +10,7 @@
 
 /* ---- what is sent ---- */
 
-static struct fcgi_client start(const struct fcgi_pair *params, size_t count, uint8_t flags)
+static struct fcgi_client start(const struct pair *params, size_t count, uint8_t flags)
 {
     struct fcgi_client client;
 
@@ -27,7 +27,7 @@ static const uint8_t small_request[] = {
     1, 5, 0, 1, 0, 0, 0, 0,                                                          /* its end */
 };
 
-static const struct fcgi_pair small_pair = {{(const uint8_t *)"N", 1}, {(const uint8_t *)"valu", 4}};
+static const struct pair small_pair = {{(const uint8_t *)"N", 1}, {(const uint8_t *)"valu", 4}};
 
 static void sends_a_request_to_the_byte(void **state)
 {
@@ -132,7 +132,7 @@ static void splits_long_streams_over_records(void **state)
     uint8_t *sent = test_malloc(ROOM);
     struct stream params = {.data = test_malloc(ROOM)};
     struct stream stdin_stream = {.data = test_malloc(ROOM)};
-    const struct fcgi_pair pair = {bytes_of("LONG"), {value, VALUE}};
+    const struct pair pair = {bytes_of("LONG"), {value, VALUE}};
     struct fcgi_client client = start(&pair, 1, 0);
     struct bytes body = {.data = text};
     size_t done = 0;
@@ -183,7 +183,7 @@ static void waits_for_the_body(void **state)
 
 static void refuses_parameters_that_cannot_be_encoded(void **state)
 {
-    const struct fcgi_pair pair = {{NULL, 1}, {NULL, (size_t)FCGI_LENGTH_MAX + 1}};
+    const struct pair pair = {{NULL, 1}, {NULL, (size_t)FCGI_LENGTH_MAX + 1}};
     struct fcgi_client client = {.fault = WIRE_FAULT_TYPE};
 
     (void)state;

@@ -217,7 +217,7 @@ static void encodes_to_the_byte_in_buffers_of_any_size(void **state)
 {
     static const char expected[] = "\x04\x05NAMEvalue\x05\x00"
                                    "EMPTY\x00\x01v\x00\x00";
-    const struct fcgi_pair pairs[] = {
+    const struct pair pairs[] = {
         {bytes_of("NAME"), bytes_of("value")},
         {bytes_of("EMPTY"), {NULL, 0}},
         {{NULL, 0}, bytes_of("v")},
@@ -256,7 +256,7 @@ static void long_lengths_take_four_bytes_and_come_back(void **state)
     memset(text, 'x', sizeof text);
     for (size_t n = 0; n < sizeof lengths / sizeof lengths[0]; n++) {
         for (size_t v = 0; v < sizeof lengths / sizeof lengths[0]; v++) {
-            const struct fcgi_pair pair = {{text, lengths[n]}, {text, lengths[v]}};
+            const struct pair pair = {{text, lengths[n]}, {text, lengths[v]}};
             size_t prefix = (lengths[n] > 127 ? 4u : 1u) + (lengths[v] > 127 ? 4u : 1u);
             struct fcgi_pairs_encoder encoder;
             struct story story;
@@ -276,9 +276,9 @@ static void long_lengths_take_four_bytes_and_come_back(void **state)
 
 static void what_cannot_be_encoded_is_refused(void **state)
 {
-    const struct fcgi_pair long_name = {{NULL, (size_t)FCGI_LENGTH_MAX + 1}, {NULL, 0}};
-    const struct fcgi_pair long_value = {{NULL, FCGI_LENGTH_MAX}, {NULL, (size_t)FCGI_LENGTH_MAX + 1}};
-    const struct fcgi_pair longest = {{NULL, FCGI_LENGTH_MAX}, {NULL, FCGI_LENGTH_MAX}};
+    const struct pair long_name = {{NULL, (size_t)FCGI_LENGTH_MAX + 1}, {NULL, 0}};
+    const struct pair long_value = {{NULL, FCGI_LENGTH_MAX}, {NULL, (size_t)FCGI_LENGTH_MAX + 1}};
+    const struct pair longest = {{NULL, FCGI_LENGTH_MAX}, {NULL, FCGI_LENGTH_MAX}};
     struct fcgi_pairs_encoder encoder;
     uint8_t lengths[8];
 
