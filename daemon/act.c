@@ -46,10 +46,16 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .chdir = conf_text(master->conf, SETTING_ID_CHDIR),
         .umask = (mode_t)conf_settings(master->conf)->umask,
         .descriptors = &master->descriptors,
+        .nice = conf_nice(master->conf),
+        .credentials = conf_credentials(master->conf),
         .stdin_fd = master->listener.fd,
         .output_fd = output_fd,
         .inherit_output = output == NULL,
     };
+    /* So that a worker can open its /dev/stderr, which leads to the pipe. */
+    if (options.credentials)
+        (void)!fchown(output_fd, options.credentials->uid, options.credentials->gid);
+    options.limits = conf_limits(master->conf, &options.limit_count);
     result = spawn_process(&options, &pid, ret_step);
     if (output_fd >= 0)
         close(output_fd);
@@ -138,7 +144,10 @@ static void act_kill(struct master *master, const struct action *action)
 static void act_refuse(struct master *master, const struct action *action)
 {
     (void)action;
-    listener_refuse(&master->listener);
+    int result = listener_refuse(&master->listener);
+    if (result)
+        log_warning("new connections cannot be refused (%s): the stop may take until graceful_timeout",
+                    strerror(-result));
     observe_queue(master);
 }
 

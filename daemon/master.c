@@ -135,7 +135,9 @@ static int open_listener(struct master *master, struct problem *problem)
         .mode = (mode_t)settings->listen_mode,
         .owner = conf_listen_owner(master->conf),
         .group = conf_listen_group(master->conf),
+        .defer = settings->defer_accept,
     };
+    options.clients = conf_allowed_clients(master->conf, &options.client_count);
     int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
     if (result == 0)
         result = listener_open(&options, &master->listener, problem);

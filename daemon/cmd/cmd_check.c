@@ -34,6 +34,8 @@ static int check(const char *file, const struct options_sets *sets, bool dump)
     struct conf *conf = NULL;
 
     int r = conf_load(file, sets->items, sets->count, &problems, &conf);
+    if (r == 0)
+        conf_probe(conf, &problems);
     problems_print(&problems, stderr);
     problems_fini(&problems);
     if (r < 0)

@@ -170,8 +170,13 @@ static int load(const char *file, char *const *sets, size_t set_count, const str
     for (size_t i = 0; i < set_count; i++)
         conf_collect_set(conf, sets[i], problems);
     conf_resolve(conf, problems);
+    if (former)
+        conf_keep_names(conf, former);
+    else
+        conf_resolve_names(conf, problems);
+    conf_resolve_privileges(conf, problems);
     conf_resolve_listen(conf, problems);
-    conf_resolve_owner(conf, former, problems);
+    conf_resolve_clients(conf, problems);
     conf_resolve_command(conf, problems);
     conf_combine(conf, problems);
     if (problems->errors > errors_before)
@@ -228,6 +233,9 @@ void conf_free(struct conf *conf)
     free_strings(conf->sets);
     free_strings(conf->argv);
     free_strings(conf->environment);
+    free(conf->credentials.groups);
+    free(conf->limits);
+    free(conf->clients);
     free(conf->named);
     free(conf->file);
     free(conf->directory);

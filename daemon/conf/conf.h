@@ -6,6 +6,8 @@
 #define FCGIPOOL_DAEMON_CONF_CONF_H
 
 #include "daemon/base/problem.h"
+#include "daemon/kernel/cidr.h"
+#include "daemon/kernel/spawn.h"
 #include "pool/settings.h"
 
 #include <jansson.h>
@@ -51,8 +53,22 @@ const char *conf_file(const struct conf *conf);
 uid_t conf_listen_owner(const struct conf *conf);
 gid_t conf_listen_group(const struct conf *conf);
 
-/* A worker's arguments, and its whole environment: the master's as it was at load, and `env`.
- * NULL-terminated; owned by the object. */
+/* Who the workers are to become, or NULL: who we are. Owned by the object, as are the following. */
+const struct credentials *conf_credentials(const struct conf *conf);
+
+/* The resource limits of the workers, and their priority or NULL: as ours. */
+const struct spawn_limit *conf_limits(const struct conf *conf, size_t *ret_count);
+const int *conf_nice(const struct conf *conf);
+
+/* Who may connect by TCP; none: everybody. */
+const struct cidr *conf_allowed_clients(const struct conf *conf, size_t *ret_count);
+
+/* Warns when the workers' user cannot enter `chdir` or execute the program. Forks and waits: for `check`, not
+ * for a master. */
+void conf_probe(struct conf *conf, struct problems *problems);
+
+/* A worker's arguments, and its whole environment: the master's as it was at load (not with clear_env), and
+ * `env`. NULL-terminated; owned by the object. */
 char **conf_argv(const struct conf *conf);
 char **conf_environment(const struct conf *conf);
 

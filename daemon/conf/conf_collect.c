@@ -55,6 +55,20 @@ static bool has_word(const char *words, const char *word)
     }
 }
 
+/* What one item of a list must be beside a string. */
+static bool item_good(enum setting_id id, const json_t *item, struct problem *ret_problem)
+{
+    struct cidr cidr;
+    char found[CONF_VALUE_SIZE];
+
+    if (json_is_string(item))
+        return id != SETTING_ID_ALLOWED_CLIENTS ||
+               cidr_parse(json_string_value(item), &cidr, ret_problem) == 0;
+    conf_value_describe(item, found);
+    problem_set(ret_problem, 0, "found %s, expected a string", found);
+    return false;
+}
+
 /* A non-empty array of strings. */
 static bool check_strings(struct collect *collect, enum setting_id id, const json_t *value, int node)
 {
@@ -73,11 +87,9 @@ static bool check_strings(struct collect *collect, enum setting_id id, const jso
     }
     json_array_foreach(value, i, item)
     {
-        char path[PATH_SIZE], found[CONF_VALUE_SIZE];
-        if (json_is_string(item))
+        char path[PATH_SIZE];
+        if (item_good(id, item, &problem))
             continue;
-        conf_value_describe(item, found);
-        problem_set(&problem, 0, "found %s, expected a string", found);
         snprintf(path, sizeof path, "%s[%zu]", setting->path, i);
         report(collect, path, collect->where ? conf_where_item(collect->where, node, i) : -1, false,
                &problem);

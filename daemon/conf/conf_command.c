@@ -37,7 +37,7 @@ static void make_environment(struct conf *conf)
     const char *key;
     json_t *value;
 
-    while (environ && environ[inherited])
+    while (!conf->settings.clear_env && environ && environ[inherited])
         inherited++;
     conf->environment = memory_must(calloc(inherited + json_object_size(env) + 1, sizeof *conf->environment));
     for (size_t i = 0; i < inherited; i++)

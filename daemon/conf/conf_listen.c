@@ -1,13 +1,10 @@
-/* The address that the pool listens on, and who owns its socket; see conf_object.h. */
+/* The address that the pool listens on; see conf_object.h. */
 #include "daemon/base/memory.h"
 #include "daemon/base/paths.h"
 #include "daemon/conf/conf_object.h"
 #include "daemon/kernel/address.h"
 
-#include <errno.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <string.h>
 
 static bool is_path(const char *text)
@@ -74,71 +71,34 @@ static void resolve_address(struct conf *conf, struct problems *problems)
     text = NULL;
 }
 
-/* A number that a uid or gid can be. The highest means "leave it as it is" to chown. */
-static bool parse_id(const char *text, unsigned *ret_id)
+static void warn_of_no_effect(struct conf *conf, struct problems *problems, const enum setting_id *ids,
+                              size_t count, const char *why)
 {
-    char *end;
-    if (!text[0] || strspn(text, "0123456789") != strlen(text))
-        return false;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (errno || number >= UINT_MAX)
-        return false;
-    *ret_id = (unsigned)number;
-    return true;
+    for (size_t i = 0; i < count; i++)
+        if (conf_given(conf, ids[i]))
+            conf_warn(conf, problems, ids[i], "has no effect: \"%s\" is not %s",
+                      conf->texts[SETTING_ID_LISTEN], why);
 }
 
-static void resolve_owner(struct conf *conf, struct problems *problems)
+/* Permissions mean nothing to TCP and to abstract sockets, networks nothing to unix sockets; who sets them
+ * expects protection. */
+static void warn_of_other_kinds(struct conf *conf, struct problems *problems)
 {
-    const char *text = conf->texts[SETTING_ID_LISTEN_OWNER];
-    if (!text || parse_id(text, &conf->owner))
-        return;
-    const struct passwd *user = getpwnam(text);
-    if (user)
-        conf->owner = user->pw_uid;
-    else
-        conf_fault(conf, problems, SETTING_ID_LISTEN_OWNER, "there is no user \"%s\"", text);
-}
-
-static void resolve_group(struct conf *conf, struct problems *problems)
-{
-    const char *text = conf->texts[SETTING_ID_LISTEN_GROUP];
-    if (!text || parse_id(text, &conf->group))
-        return;
-    const struct group *group = getgrnam(text);
-    if (group)
-        conf->group = group->gr_gid;
-    else
-        conf_fault(conf, problems, SETTING_ID_LISTEN_GROUP, "there is no group \"%s\"", text);
-}
-
-/* Permissions mean nothing to TCP and to abstract sockets; who sets them expects protection. */
-static void warn_of_permissions(struct conf *conf, struct problems *problems)
-{
-    static const enum setting_id ids[] = {SETTING_ID_listen_mode, SETTING_ID_LISTEN_OWNER,
-                                          SETTING_ID_LISTEN_GROUP};
+    static const enum setting_id of_paths[] = {SETTING_ID_listen_mode, SETTING_ID_LISTEN_OWNER,
+                                               SETTING_ID_LISTEN_GROUP};
+    static const enum setting_id of_tcp[] = {SETTING_ID_defer_accept, SETTING_ID_ALLOWED_CLIENTS};
     const char *text = conf->texts[SETTING_ID_LISTEN];
 
-    if (!text || is_path(text) || conf->places[SETTING_ID_LISTEN].faulty)
+    if (!text || conf->places[SETTING_ID_LISTEN].faulty)
         return;
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-        if (conf_given(conf, ids[i]))
-            conf_warn(conf, problems, ids[i], "has no effect: \"%s\" is not a path", text);
+    if (!is_path(text))
+        warn_of_no_effect(conf, problems, of_paths, sizeof of_paths / sizeof of_paths[0], "a path");
+    if (strncmp(text, "unix:", 5) == 0)
+        warn_of_no_effect(conf, problems, of_tcp, sizeof of_tcp / sizeof of_tcp[0], "a TCP address");
 }
 
 void conf_resolve_listen(struct conf *conf, struct problems *problems)
 {
     resolve_address(conf, problems);
-    warn_of_permissions(conf, problems);
-}
-
-void conf_resolve_owner(struct conf *conf, const struct conf *former, struct problems *problems)
-{
-    if (former) {
-        conf->owner = former->owner;
-        conf->group = former->group;
-        return;
-    }
-    resolve_owner(conf, problems);
-    resolve_group(conf, problems);
+    warn_of_other_kinds(conf, problems);
 }

@@ -1,7 +1,8 @@
 /*
  * The inside of struct conf, for the files that read a control file in three steps: conf_collect (JSON to
  * values, each looked at by itself), conf_resolve and conf_listen, conf_command (values to what the master
- * uses), conf_combine (values that do not go together). Nobody else includes this.
+ * uses), conf_names, conf_privileges and conf_clients likewise, conf_combine (values that do not go
+ * together). Nobody else includes this.
  */
 #ifndef FCGIPOOL_DAEMON_CONF_CONF_OBJECT_H
 #define FCGIPOOL_DAEMON_CONF_CONF_OBJECT_H
@@ -31,6 +32,13 @@ struct conf {
     gid_t group;
     char **argv;
     char **environment;
+    struct credentials credentials; /* as asked for; no groups: not asked for */
+    bool changes_credentials;       /* they are to be set, and we may */
+    struct spawn_limit *limits;
+    size_t limit_count;
+    int nice;
+    struct cidr *clients;
+    size_t client_count;
 };
 
 /* Longest path that fits a unix socket's address. */
@@ -55,11 +63,22 @@ void conf_collect_set(struct conf *conf, const char *set, struct problems *probl
 /* Texts: chdir, name, paths, words and their defaults. */
 void conf_resolve(struct conf *conf, struct problems *problems);
 
+/* Users and groups by name: owner and group of the socket, user and group of the workers. Waits for the name
+ * service. */
+void conf_resolve_names(struct conf *conf, struct problems *problems);
+
+/* What the names meant in `former`, instead. A user or group that is named otherwise now is marked as faulty,
+ * without a problem. */
+void conf_keep_names(struct conf *conf, const struct conf *former);
+
+/* Whether the workers' user, limits and priority are ours to give. After conf_resolve_names. */
+void conf_resolve_privileges(struct conf *conf, struct problems *problems);
+
 /* `listen`. */
 void conf_resolve_listen(struct conf *conf, struct problems *problems);
 
-/* The owner and group of the socket, looked up by name, or taken from `former` where that is not NULL. */
-void conf_resolve_owner(struct conf *conf, const struct conf *former, struct problems *problems);
+/* allowed_clients. After conf_resolve_listen. */
+void conf_resolve_clients(struct conf *conf, struct problems *problems);
 
 /* argv and environment; the program must be there. */
 void conf_resolve_command(struct conf *conf, struct problems *problems);

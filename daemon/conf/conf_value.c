@@ -71,12 +71,16 @@ int conf_value_wrong_type(const struct setting *setting, const json_t *value, st
         [SETTING_MAP] = "an object of strings like {\"KEY\": \"value\"}",
     };
     char found[CONF_VALUE_SIZE], words[256];
+    const char *wanted = expected[setting->type];
 
     conf_value_describe(value, found);
-    if (setting->type == SETTING_WORD)
+    if (setting == &settings_table[SETTING_ID_ALLOWED_CLIENTS])
+        wanted = "a list of addresses and networks like [\"10.0.0.0/8\", \"::1\"]";
+    if (setting->type == SETTING_WORD) {
         list_words(setting->text_default, words, sizeof words);
-    return problem_set(problem, -EINVAL, "found %s, expected %s", found,
-                       setting->type == SETTING_WORD ? words : expected[setting->type]);
+        wanted = words;
+    }
+    return problem_set(problem, -EINVAL, "found %s, expected %s", found, wanted);
 }
 
 static int out_of_range(const struct setting *setting, const json_t *value, struct problem *problem)

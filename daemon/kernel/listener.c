@@ -4,12 +4,13 @@
  */
 #include "daemon/kernel/listener.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/kernel/diag.h"
+#include "daemon/kernel/filter.h"
 #include "pool/assert.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -18,7 +19,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_TRIES     100
+#define LOCK_TRIES 100
+/* TCP_DEFER_ACCEPT, in seconds. A client that is silent for so long reaches a worker all the same, so it is
+ * long: web servers send at once, and who does not (a check of the port, a client that hangs) would hold a
+ * libfcgi worker for good. It is not longer, for the kernel counts it in retransmissions, in seven bits, and
+ * shifts a 64-bit number by that count: an hour is 36. */
+#define DEFER_S        3600
 #define LOCK_PATH_SIZE (sizeof(struct sockaddr_un) + sizeof ".lock")
 
 static void close_cleanup(const int *fd)
@@ -220,7 +226,42 @@ static void fall_back_to_ipv4(struct address *address)
     in->sin_port = port;
 }
 
-static int open_tcp(struct listener *listener, struct problem *problem)
+/* Accepted connections inherit the program. It keeps whole what comes from their clients, who are allowed, or
+ * they would not be connected; they send no SYN. Returns 0 or -errno. */
+static int attach_filter(const struct listener *listener, size_t client_count, bool refuse)
+{
+    struct sock_filter code[FILTER_MAX];
+    int length = filter_build(listener->clients, client_count, refuse, code, FILTER_MAX);
+    if (length < 0)
+        return length;
+    struct sock_fprog program = {.len = (unsigned short)length, .filter = code};
+    return setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 ? -errno : 0;
+}
+
+/* Before bind() and listen(), so that nobody slips in. */
+static int restrict_clients(const struct listener_options *options, struct listener *listener,
+                            struct problem *problem)
+{
+    if (options->client_count == 0)
+        return 0;
+    listener->clients = calloc(options->client_count, sizeof *listener->clients);
+    if (listener->clients == NULL)
+        return problem_set(problem, -ENOMEM, "no memory for allowed_clients");
+    memcpy(listener->clients, options->clients, options->client_count * sizeof *options->clients);
+    listener->client_count = options->client_count;
+    int error = attach_filter(listener, listener->client_count, false);
+    if (error == -ENOMEM)
+        return problem_set(problem, error,
+                           "allowed_clients is too long for the kernel (net.core.optmem_max limits it)");
+    if (error != 0)
+        return problem_set(problem, error, "cannot restrict clients to allowed_clients: %s%s",
+                           strerror(-error),
+                           error == -EPERM ? "; this kernel takes filters from CAP_NET_ADMIN only" : "");
+    return 0;
+}
+
+static int open_tcp(const struct listener_options *options, struct listener *listener,
+                    struct problem *problem)
 {
     struct address *address = &listener->address;
     listener->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -230,12 +271,15 @@ static int open_tcp(struct listener *listener, struct problem *problem)
     }
     if (listener->fd < 0)
         return bind_problem(address, errno, problem);
-    int on = 1, only = !address->dual_stack;
+    int on = 1, only = !address->dual_stack, defer_s = DEFER_S;
     if (setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (address->storage.ss_family == AF_INET6 &&
-         setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0))
+         setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) ||
+        (options->defer &&
+         setsockopt(listener->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof defer_s) != 0))
         return bind_problem(address, errno, problem);
-    return bind_to(listener, problem);
+    int error = restrict_clients(options, listener, problem);
+    return error != 0 ? error : bind_to(listener, problem);
 }
 
 /* Listens, and learns what the socket is. */
@@ -267,7 +311,7 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
     listener.address = options->address;
     int error = options->address.storage.ss_family == AF_UNIX
                     ? open_unix(options, &listener, &fresh_lock, problem)
-                    : open_tcp(&listener, problem);
+                    : open_tcp(options, &listener, problem);
     if (error == 0)
         error = start(&listener, options->backlog, problem);
     if (error == 0) {
@@ -285,25 +329,18 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
 
 /* --- afterwards --- */
 
-void listener_refuse(struct listener *listener)
+int listener_refuse(struct listener *listener)
 {
     ASSERT(listener->fd >= 0);
+    listener->refused_ms = clock_now_ms();
     if (listener->address.storage.ss_family == AF_UNIX) {
         remove_path(listener);
-        (void)shutdown(listener->fd, SHUT_RD);
-        return;
+        return shutdown(listener->fd, SHUT_RD) != 0 ? -errno : 0;
     }
-    /* The filter sees a packet from its TCP header on; the flags are byte 13. An ACK passes, so that
-     * handshakes that have begun are completed. */
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
-        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),       /* SYN, ACK */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), /* SYN alone? */
-        BPF_STMT(BPF_RET | BPF_K, 0),                    /* dropped */
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-    };
-    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
-    (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    /* Both programs are charged for until the old one has gone. Where a long list leaves no room for that,
+     * refusing everybody does without it. */
+    int error = attach_filter(listener, listener->client_count, true);
+    return error == 0 ? 0 : attach_filter(listener, 0, true);
 }
 
 int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32_t *ret_limit)
@@ -322,7 +359,8 @@ int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32
 bool listener_is_empty(const struct listener *listener)
 {
     uint32_t queued = 0, limit, handshakes = 0;
-    if (listener->address.storage.ss_family != AF_UNIX &&
+    bool late = listener->refused_ms != 0 && clock_now_ms() - listener->refused_ms >= LISTENER_HANDSHAKE_MS;
+    if (listener->address.storage.ss_family != AF_UNIX && !late &&
         diag_handshakes(&listener->address, &handshakes) == 0 && handshakes > 0)
         return false;
     return listener_queue(listener, &queued, &limit) != 0 || queued == 0;
@@ -341,5 +379,6 @@ void listener_close(struct listener *listener)
             (void)unlink(lock);
         (void)close(listener->lock_fd);
     }
+    free(listener->clients);
     *listener = (struct listener)LISTENER_INIT;
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/base/problem.h"
 #include "daemon/kernel/address.h"
+#include "daemon/kernel/cidr.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,12 +15,20 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+/* The clients of a handshake that is still under way so long after the last connection was let in have lost
+ * two packets in a row, or (with `defer`) are silent and may stay so. A client with a request sends it as
+ * soon as its side of the handshake is done; when a packet is lost, it comes again within a second. */
+#define LISTENER_HANDSHAKE_MS 1200
+
 struct listener_options {
     struct address address;
     int backlog;
-    mode_t mode; /* of a unix path; the others likewise */
-    uid_t owner; /* (uid_t)-1: as it comes */
-    gid_t group; /* (gid_t)-1: as it comes */
+    mode_t mode;                /* of a unix path; the others likewise */
+    uid_t owner;                /* (uid_t)-1: as it comes */
+    gid_t group;                /* (gid_t)-1: as it comes */
+    bool defer;                 /* TCP: a connection is queued only when its client has sent something */
+    const struct cidr *clients; /* TCP: who may connect */
+    size_t client_count;        /* 0: everybody */
 };
 
 struct listener {
@@ -30,6 +39,9 @@ struct listener {
     int lock_fd;            /* unix path: holds PATH.lock while we live; else -1 */
     dev_t path_device;      /* unix path: identity of the file that we made */
     ino_t path_inode;       /* 0: we made none, or took it away */
+    struct cidr *clients;   /* who may connect; owned, NULL: everybody */
+    size_t client_count;
+    int64_t refused_ms; /* when listener_refuse was called; 0: not yet */
 };
 
 #define LISTENER_INIT                                                                                        \
@@ -47,16 +59,18 @@ __attribute__((warn_unused_result)) int listener_open(const struct listener_opti
                                                       struct listener *ret_listener, struct problem *problem);
 
 /* New connections are refused from now on, while queued ones stay to be accepted by the workers.
- * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. */
-void listener_refuse(struct listener *listener);
+ * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. Returns 0, or
+ * -errno when the kernel does not let us (-EPERM: some take filters from CAP_NET_ADMIN only). */
+int listener_refuse(struct listener *listener);
 
 /* Connections that wait to be accepted, and the limit. Returns 0 or -errno (-ENOENT: unix, and the kernel has
  * no UNIX_DIAG). */
 __attribute__((warn_unused_result)) int listener_queue(const struct listener *listener, uint32_t *ret_queued,
                                                        uint32_t *ret_limit);
 
-/* True when nothing waits to be accepted, nor is about to: no handshake is under way. True also when the
- * kernel does not answer: a stop must not hang on it. */
+/* True when nothing waits to be accepted, nor is about to: no handshake is under way. Once
+ * LISTENER_HANDSHAKE_MS have passed since listener_refuse, handshakes do not count any more. True also when
+ * the kernel does not answer: a stop must not hang on it. */
 bool listener_is_empty(const struct listener *listener);
 
 /* Closes, and takes away the path (if it is still ours) and the lock. Accepts a listener that was never

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,11 +18,36 @@
 
 #define LAST_SIGNAL 64
 
-enum step { STEP_SETPGID, STEP_STDIN, STEP_OUTPUT, STEP_SETRLIMIT, STEP_CHDIR, STEP_EXEC };
+/* Where user and group ids once had 16 bits, the calls of today have names of their own. */
+#ifdef SYS_setgroups32
+#    define SETGROUPS SYS_setgroups32
+#    define SETRESGID SYS_setresgid32
+#    define SETRESUID SYS_setresuid32
+#else
+#    define SETGROUPS SYS_setgroups
+#    define SETRESGID SYS_setresgid
+#    define SETRESUID SYS_setresuid
+#endif
+
+enum step {
+    STEP_SETPGID,
+    STEP_STDIN,
+    STEP_OUTPUT,
+    STEP_SETRLIMIT,
+    STEP_NICE,
+    STEP_SETGROUPS,
+    STEP_SETGID,
+    STEP_SETUID,
+    STEP_CAPABILITIES,
+    STEP_CHDIR,
+    STEP_EXEC,
+};
 
 static const char *const step_names[] = {
-    [STEP_SETPGID] = "setpgid",     [STEP_STDIN] = "stdin", [STEP_OUTPUT] = "output",
-    [STEP_SETRLIMIT] = "setrlimit", [STEP_CHDIR] = "chdir", [STEP_EXEC] = "exec",
+    [STEP_SETPGID] = "setpgid",     [STEP_STDIN] = "stdin",   [STEP_OUTPUT] = "output",
+    [STEP_SETRLIMIT] = "setrlimit", [STEP_NICE] = "nice",     [STEP_SETGROUPS] = "setgroups",
+    [STEP_SETGID] = "setgid",       [STEP_SETUID] = "setuid", [STEP_CAPABILITIES] = "capabilities",
+    [STEP_CHDIR] = "chdir",         [STEP_EXEC] = "exec",
 };
 
 struct report {
@@ -75,6 +101,39 @@ static void close_on_exec(int last_fd)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* As root, where we are root: only root may raise these. */
+static void set_limits(const struct child *child)
+{
+    const struct spawn_options *options = child->options;
+    if (options->descriptors != NULL && setrlimit(RLIMIT_NOFILE, options->descriptors) != 0)
+        fail(child, STEP_SETRLIMIT);
+    for (size_t i = 0; i < options->limit_count; i++)
+        if (setrlimit((__rlimit_resource_t)options->limits[i].resource, &options->limits[i].value) != 0)
+            fail(child, STEP_SETRLIMIT);
+    if (options->nice != NULL && setpriority(PRIO_PROCESS, 0, *options->nice) != 0)
+        fail(child, STEP_NICE);
+}
+
+/* The groups first, the user last: with the user goes the right to change the groups. All three ids of each,
+ * so that none is left to return to; the file system's follow the effective ones. By raw system calls: those
+ * of the C library take locks and make every thread of the process change with them, and the threads are
+ * ours. The kernel takes the capabilities of a root that becomes somebody else, but not those of an ordinary
+ * user; without ambient ones the exec does. */
+static void drop_privileges(const struct child *child)
+{
+    const struct credentials *become = child->options->credentials;
+    if (syscall(SETGROUPS, become->group_count, become->groups) != 0)
+        fail(child, STEP_SETGROUPS);
+    if (syscall(SETRESGID, become->gid, become->gid, become->gid) != 0)
+        fail(child, STEP_SETGID);
+    if (syscall(SETRESUID, become->uid, become->uid, become->uid) != 0)
+        fail(child, STEP_SETUID);
+    /* EINVAL: a kernel without ambient capabilities. */
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
+        fail(child, STEP_CAPABILITIES);
+}
+
+/* The order matters: what needs our privileges comes before the drop, what must not have them after it. */
 __attribute__((noreturn, noinline)) static void run_child(const struct child *child)
 {
     const struct spawn_options *options = child->options;
@@ -90,9 +149,12 @@ __attribute__((noreturn, noinline)) static void run_child(const struct child *ch
         fail(child, STEP_OUTPUT);
     close_on_exec(child->last_fd);
 
+    set_limits(child);
+    if (options->credentials != NULL)
+        drop_privileges(child);
+
+    /* From here on as the worker's user, who must be able to enter the directory and to run the program. */
     (void)umask(options->umask);
-    if (options->descriptors != NULL && setrlimit(RLIMIT_NOFILE, options->descriptors) != 0)
-        fail(child, STEP_SETRLIMIT);
     if (options->chdir != NULL && chdir(options->chdir) != 0)
         fail(child, STEP_CHDIR);
 
@@ -173,8 +235,13 @@ int spawn_process(const struct spawn_options *options, pid_t *ret_pid, const cha
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
     struct child child = {.options = options, .report_fd = write_fd, .last_fd = last_descriptor()};
+    int dumpable = prctl(PR_GET_DUMPABLE);
     pid_t pid = start_child(&child);
     error = pid < 0 ? -errno : 0;
+    /* Its change of user has locked the memory that it shared with us against everybody, ourselves included.
+     */
+    if (options->credentials != NULL && dumpable == 1)
+        (void)prctl(PR_SET_DUMPABLE, 1);
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(write_fd);
 

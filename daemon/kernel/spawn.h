@@ -5,9 +5,17 @@
 #ifndef FCGIPOOL_DAEMON_KERNEL_SPAWN_H
 #define FCGIPOOL_DAEMON_KERNEL_SPAWN_H
 
+#include "daemon/kernel/credentials.h"
+
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+
+struct spawn_limit {
+    int resource; /* RLIMIT_... */
+    struct rlimit value;
+};
 
 struct spawn_options {
     const char *path;  /* the program, already looked up in PATH */
@@ -16,15 +24,21 @@ struct spawn_options {
     const char *chdir; /* NULL: stay */
     mode_t umask;
     const struct rlimit *descriptors; /* RLIMIT_NOFILE; NULL: ours */
-    int stdin_fd;                     /* becomes descriptor 0 (the listener) */
-    int output_fd;                    /* becomes descriptors 1 and 2 */
-    bool inherit_output;              /* they stay ours instead; output_fd has no meaning */
+    const struct spawn_limit *limits; /* set after `descriptors` */
+    size_t limit_count;
+    const int *nice;                       /* NULL: ours */
+    const struct credentials *credentials; /* who it becomes, for good; NULL: who we are */
+    int stdin_fd;                          /* becomes descriptor 0 (the listener) */
+    int output_fd;                         /* becomes descriptors 1 and 2 */
+    bool inherit_output;                   /* they stay ours instead; output_fd has no meaning */
 };
 
 /* The child becomes leader of its own process group, with an empty signal mask, default dispositions and no
- * descriptors but 0, 1 and 2. It has exec'ed when this returns; one that could not is already reaped.
- * Returns 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "setpgid", "stdin", "output",
- * "setrlimit", "chdir" or "exec" (a static string). */
+ * descriptors but 0, 1 and 2. With `credentials` all of its user and group ids are set, and it has none of
+ * our capabilities (those of a root that it stays or becomes excepted). It has exec'ed when this returns; one
+ * that could not is already reaped. Returns 0 and the pid, or -errno with the step that failed: "pipe",
+ * "vfork", "setpgid", "stdin", "output", "setrlimit", "nice", "setgroups", "setgid", "setuid",
+ * "capabilities", "chdir" or "exec" (a static string). */
 __attribute__((warn_unused_result)) int spawn_process(const struct spawn_options *options, pid_t *ret_pid,
                                                       const char **ret_step);
 

@@ -1,12 +1,18 @@
 /*
  * Tells what it was started with, as JSON: working directory, umask, arguments, environment, signal masks,
- * open descriptors, process group. All is read at start, before libfcgi touches anything.
+ * open descriptors, process group, users, groups, capabilities, limits, priority. All is read at start,
+ * before libfcgi touches anything. With the argument "way-back" it then tries to become root again, and tells
+ * how each way failed (errno; 0: it did not).
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,22 +58,70 @@ static void put_descriptors(FILE *to)
     closedir(directory);
 }
 
-/* The lines Sig... of /proc/self/status. */
-static void put_signals(FILE *to)
+/* The lines of /proc/self/status about signals, ids and capabilities. */
+static void put_status(FILE *to)
 {
+    static const char *const prefixes[] = {"Sig", "Uid", "Gid", "Groups", "Cap"};
     FILE *status = fopen("/proc/self/status", "re");
-    char line[256], name[16], value[64];
-    while (status && fgets(line, sizeof line, status))
-        if (sscanf(line, "%15[A-Za-z]: %63s", name, value) == 2 && strncmp(name, "Sig", 3) == 0 &&
-            strcmp(name, "SigQ") != 0)
-            fprintf(to, ",\"%s\":\"%s\"", name, value);
+    char line[4096];
+    while (status && fgets(line, sizeof line, status)) {
+        char *value = strchr(line, ':');
+        if (!value || strncmp(line, "SigQ", 4) == 0)
+            continue;
+        *value++ = '\0';
+        value += strspn(value, "\t ");
+        value[strcspn(value, "\n")] = '\0';
+        for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+            if (strncmp(line, prefixes[i], strlen(prefixes[i])) == 0) {
+                fprintf(to, ",\"%s\":", line);
+                put_string(to, value);
+            }
+    }
     if (status)
         fclose(status);
 }
 
+/* Soft and hard; -1 is without end. */
+static void put_limits(FILE *to)
+{
+    static const struct {
+        const char *name;
+        int resource;
+    } limits[] = {{"as", RLIMIT_AS},         {"core", RLIMIT_CORE},   {"cpu", RLIMIT_CPU},
+                  {"data", RLIMIT_DATA},     {"fsize", RLIMIT_FSIZE}, {"memlock", RLIMIT_MEMLOCK},
+                  {"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC}, {"stack", RLIMIT_STACK}};
+    fprintf(to, ",\"nice\":%d,\"limits\":{", getpriority(PRIO_PROCESS, 0));
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct rlimit limit = {0};
+        getrlimit((__rlimit_resource_t)limits[i].resource, &limit);
+        fprintf(to, "%s\"%s\":[%lld,%lld]", i ? "," : "", limits[i].name, (long long)limit.rlim_cur,
+                (long long)limit.rlim_max);
+    }
+    fputc('}', to);
+}
+
+static void put_way_back(FILE *to)
+{
+    static const gid_t root_group = 0;
+    static const char top[] = "/";
+    int root = open("/proc/1/environ", O_RDONLY | O_CLOEXEC);
+    fprintf(to, ",\"way_back\":{\"/proc/1/environ\":%d", root < 0 ? errno : 0);
+#define TRY(call) fprintf(to, ",\"%s\":%d", #call, (call) == 0 ? 0 : errno)
+    TRY(setgroups(1, &root_group));
+    TRY(setresgid(0, 0, 0));
+    TRY(setgid(0));
+    TRY(setresuid(0, 0, 0));
+    TRY(setresuid(-1, 0, -1));
+    TRY(setuid(0));
+    TRY(seteuid(0));
+    TRY(setpriority(PRIO_PROCESS, 0, -20));
+    TRY(chroot(top));
+#undef TRY
+    fputc('}', to);
+}
+
 int main(int argc, char **argv)
 {
-    (void)argc;
     char *report = NULL, directory[4096];
     size_t size;
     FILE *to = open_memstream(&report, &size);
@@ -80,8 +134,11 @@ int main(int argc, char **argv)
     put_string(to, directory);
     put_list(to, "arguments", argv);
     put_list(to, "environment", environ);
-    put_signals(to);
+    put_status(to);
+    put_limits(to);
     put_descriptors(to);
+    if (argc > 1 && strcmp(argv[1], "way-back") == 0)
+        put_way_back(to);
     fputc('}', to);
     fclose(to);
 
