@@ -4,6 +4,7 @@
 #include "daemon/kernel/spawn.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
+#include "daemon/recent.h"
 #include "pool/assert.h"
 
 #include <errno.h>
@@ -84,6 +85,7 @@ static void act_spawn(struct master *master, const struct action *action)
     if (result) {
         log_limited(&master->limit_starts, LOG_LEVEL_ERROR, "worker %u could not be started: %s: %s",
                     action->slot, step, strerror(-result));
+        recent_add("worker %u could not be started: %s: %s", action->slot, step, strerror(-result));
         master_event(master, EVENT_SPAWN_FAILED, action->slot, 0);
         return;
     }
@@ -128,6 +130,9 @@ static void act_abort(struct master *master, const struct action *action)
         return;
     log_warning("worker %u pid %ld is aborted: %s", action->slot, (long)worker->pid,
                 reason_text(action->reason));
+    if (action->reason != REASON_STOP)
+        recent_add("worker %u pid %ld is aborted: %s", action->slot, (long)worker->pid,
+                   reason_text(action->reason));
     signal_worker(worker, SIGABRT);
 }
 
@@ -157,6 +162,7 @@ static void act_state(struct master *master, const struct action *action)
     (void)action;
     log_line(state == POOL_FAILING ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "pool %s is %s", master->name,
              pool_state_name(state));
+    announce_state(master);
     if (state == POOL_STOPPED)
         ev_break(master->loop, EVBREAK_ALL);
 }

@@ -11,10 +11,33 @@
 
 typedef void command_function(struct master *master, struct control_client *client, const json_t *args);
 
+/* ---- status: at once, or when the pool is ready ---- */
+
+static void wait_ready(struct master *master, struct control_client *client)
+{
+    const struct policy *policy = &master->policy;
+    if (policy->state == POOL_RUNNING)
+        control_result(client, status_json(master));
+    else if (policy->state == POOL_FAILING)
+        control_error(client, EXIT_FAILED, "the pool is failing: workers fail to start; see the log");
+    else if (policy->state >= POOL_STOPPING)
+        control_error(client, EXIT_FAILED, "the pool is stopping");
+    else
+        control_progress(client, json_pack("{s:s}", "state", pool_state_name(policy->state)));
+}
+
 static void command_status(struct master *master, struct control_client *client, const json_t *args)
 {
-    (void)args;
-    control_result(client, status_json(master));
+    const json_t *wait = json_object_get(args, "wait");
+    const char *state = json_string_value(wait);
+    if (!wait) {
+        control_result(client, status_json(master));
+    } else if (!state || strcmp(state, "ready") != 0) {
+        control_error(client, EXIT_USAGE, "status can wait for \"ready\" only");
+    } else {
+        control_wait_for(client, wait_ready);
+        wait_ready(master, client);
+    }
 }
 
 /* ---- scale and resume: done when the workers that are wanted serve and no surplus is left ---- */

@@ -100,6 +100,7 @@ void master_event(struct master *master, enum event_type type, uint32_t slot, in
     master->events.count = 0;
     master->stepping = false;
     set_deadline(master);
+    announce_workers(master);
     if (master->policy.state != POOL_STOPPED)
         control_notify(&master->control);
 }
@@ -190,7 +191,7 @@ static int open_all(struct master *master, struct problem *problem)
     return result;
 }
 
-static void init(struct master *master, const struct conf *conf)
+static void init(struct master *master, const struct conf *conf, struct announce *announce)
 {
     *master = (struct master){
         .loop = ev_default_loop(EVFLAG_NOENV),
@@ -199,6 +200,7 @@ static void init(struct master *master, const struct conf *conf)
         .name = conf_text(conf, SETTING_ID_NAME),
         .listener = LISTENER_INIT,
         .control = {.listener = LISTENER_INIT},
+        .announce = announce,
     };
     policy_init(&master->policy, &master->settings, NULL, 0);
     reserve(master, master->settings.workers_max);
@@ -213,6 +215,7 @@ static void init(struct master *master, const struct conf *conf)
 static void fini(struct master *master)
 {
     observe_stop(master);
+    announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
     ev_periodic_stop(master->loop, &master->never);
     if (master->signals.data)
@@ -251,21 +254,25 @@ static void serve(struct master *master)
     log_info("pool %s: master pid %ld listens on %s", master->name, (long)getpid(), master->address);
     ev_periodic_start(master->loop, &master->never);
     control_start(&master->control, master);
+    announce_start(master);
     master_event(master, EVENT_START, 0, 0);
-    ev_run(master->loop, 0);
+    if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
+        ev_run(master->loop, 0);
     reap_strays(&master->listener);
 }
 
-int master_run(const struct conf *conf)
+int master_run(const struct conf *conf, struct announce *announce)
 {
     struct master master;
     struct problem problem;
-    init(&master, conf);
+    init(&master, conf, announce);
     int result = open_all(&master, &problem);
     if (result)
         problem_print(&problem, stderr);
     else
         serve(&master);
     fini(&master);
+    if (announce_failure(announce, conf))
+        return EXIT_FAILED;
     return result == -EADDRINUSE ? EXIT_NOT_NOW : result ? EXIT_FAILED : EXIT_DONE;
 }

@@ -8,6 +8,7 @@
 #ifndef FCGIPOOL_DAEMON_MASTER_H
 #define FCGIPOOL_DAEMON_MASTER_H
 
+#include "daemon/announce.h"
 #include "daemon/base/log.h"
 #include "daemon/conf/conf.h"
 #include "daemon/control.h"
@@ -42,6 +43,7 @@ struct master {
 
     struct output_file *output_file; /* owned; NULL: not wanted so far */
     struct control control;
+    struct announce *announce; /* borrowed */
     ev_io signals;
     ev_timer deadline;     /* policy_deadline */
     ev_timer look_starts;  /* while workers start: do they accept? */
@@ -55,9 +57,10 @@ struct master {
     struct log_limit limit_exits;
 };
 
-/* Runs the pool of `conf` in the foreground until it was stopped. Returns an exit code (options.h): done, not
- * now (already running) or failed; what went wrong before the loop began is printed to standard error. */
-int master_run(const struct conf *conf);
+/* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it. Returns an exit
+ * code (exit_code.h): done, not now (already running) or failed; what went wrong before the loop began, or
+ * why a pool in the background did not become ready, is printed to standard error. */
+int master_run(const struct conf *conf, struct announce *announce);
 
 /* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);

@@ -5,6 +5,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/sink.h"
 #include "daemon/output_file.h"
+#include "daemon/recent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,7 @@ static void pass_line(const struct output *output, const char *text, size_t leng
         output_file_line(output->file, text, length);
     else
         log_output(output->slot, output->pid, text, length);
+    recent_add("worker %u pid %ld: %.*s", output->slot, (long)output->pid, (int)length, text);
 }
 
 static void flush_lines(const struct output *output)

@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
+#include "daemon/recent.h"
 
 #include "daemon/kernel/proc.h"
 
@@ -50,6 +51,8 @@ static void log_death(struct master *master, uint32_t index, const siginfo_t *de
     char how[80];
     double age = (double)(clock_now_ms() - slot->spawned_ms) / 1000.0;
     describe(death, master->workers[index].retirement.phase == RETIREMENT_DONE, how, sizeof how);
+    if (!slot_is_leaving(slot))
+        recent_add("worker %u pid %ld %s", index, (long)death->si_pid, how);
     if (slot_is_leaving(slot))
         log_info("worker %u pid %ld %s at the age of %.3f s, asked to leave: %s", index, (long)death->si_pid,
                  how, age, reason_text(slot->reason));

@@ -1,6 +1,7 @@
 /* A command's half of the control socket; see client.h. */
 #include "daemon/cmd/client.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/paths.h"
 #include "daemon/cmd/options.h"
 #include "daemon/conf/conf.h"
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -67,14 +69,27 @@ static void end_progress(bool shown)
         fputs("\r\033[K", stderr);
 }
 
+/* getline() until the deadline (0: none). Returns false with errno EAGAIN when it has passed. */
+static bool read_line(FILE *stream, int64_t deadline_ms, char **line, size_t *size)
+{
+    int64_t left_ms = deadline_ms ? deadline_ms - clock_now_ms() : 0;
+    struct timeval limit = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+    errno = EAGAIN;
+    if (deadline_ms && left_ms <= 0)
+        return false;
+    setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    errno = 0;
+    return getline(line, size, stream) > 0;
+}
+
 /* Reads until the final answer. */
-static int read_answer(FILE *stream, const char *path, json_t **ret_result)
+static int read_answer(FILE *stream, const char *path, int64_t deadline_ms, json_t **ret_result)
 {
     char *line = NULL;
     size_t size = 0;
     bool shown = false;
     int code = -1;
-    while (code < 0 && getline(&line, &size, stream) > 0) {
+    while (code < 0 && read_line(stream, deadline_ms, &line, &size)) {
         json_t *message = json_loads(line, 0, NULL);
         const json_t *error = json_object_get(message, "error");
         json_t *result = json_object_get(message, "result");
@@ -92,7 +107,12 @@ static int read_answer(FILE *stream, const char *path, json_t **ret_result)
         }
         json_decref(message);
     }
+    bool late = code < 0 && errno == EAGAIN;
     free(line);
+    if (late) {
+        end_progress(shown);
+        return fail(EXIT_NOT_NOW, path, "the time was over before it was done");
+    }
     return code < 0 ? fail(EXIT_FAILED, path, "the master went away without an answer") : code;
 }
 
@@ -110,6 +130,13 @@ static json_t *request_json(const char *file, const char *control, const char *c
 
 int client_run(const char *file, const char *control, const char *command, json_t *args, json_t **ret_result)
 {
+    return client_run_within(0, file, control, command, args, ret_result);
+}
+
+int client_run_within(int64_t timeout_ms, const char *file, const char *control, const char *command,
+                      json_t *args, json_t **ret_result)
+{
+    int64_t deadline_ms = timeout_ms ? clock_now_ms() + timeout_ms : 0;
     char path[PATH_MAX];
     FILE *stream;
     json_t *request = request_json(file, control, command, args);
@@ -124,7 +151,7 @@ int client_run(const char *file, const char *control, const char *command, json_
         json_dumpf(request, stream, JSON_COMPACT);
         fputc('\n', stream);
         fflush(stream);
-        code = read_answer(stream, path, ret_result);
+        code = read_answer(stream, path, deadline_ms, ret_result);
         fclose(stream);
     }
     json_decref(request);

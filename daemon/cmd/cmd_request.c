@@ -30,7 +30,7 @@ static const char usage[] =
     "  -i, --include        print the response headers too\n"
     "  -h, --help           this text\n";
 
-enum { TIMEOUT_DEFAULT_MS = 30000, TIMEOUT_MAX_S = 86400, READ_SIZE = 65536 };
+enum { TIMEOUT_DEFAULT_MS = 30000, READ_SIZE = 65536 };
 
 /* Not an exit status: the command goes on. */
 enum { GOES_ON = -1 };
@@ -77,19 +77,6 @@ static void free_conf(struct conf **conf)
 static void environment_fini(struct environment *environment)
 {
     free(environment->pairs);
-}
-
-static bool parse_seconds(const char *text, int64_t *ret_ms)
-{
-    char *end;
-    double seconds = strtod(text, &end);
-
-    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= TIMEOUT_MAX_S))
-        return false;
-    *ret_ms = (int64_t)(seconds * 1000);
-    if (*ret_ms == 0 && seconds > 0)
-        *ret_ms = 1;
-    return true;
 }
 
 /* Both return GOES_ON or the status to exit with. */
@@ -144,9 +131,9 @@ static int parse_options(int argc, char **argv, struct request_options *options)
             options->body_file = optarg;
             break;
         case TIMEOUT:
-            if (!parse_seconds(optarg, &options->timeout_ms))
+            if (!options_seconds(optarg, &options->timeout_ms))
                 return request_fail(EXIT_USAGE, "--timeout takes a number of seconds up to %d, not \"%s\"",
-                                    TIMEOUT_MAX_S, optarg);
+                                    OPTIONS_SECONDS_MAX, optarg);
             break;
         case 'i':
             options->include = true;

@@ -1,4 +1,4 @@
-/* `fcgipool start`: runs the pool of a control file in the foreground. */
+/* `fcgipool start`: runs the pool of a control file, in the foreground or in the background. */
 #include "daemon/cmd/cmd.h"
 #include "daemon/cmd/options.h"
 #include "daemon/conf/conf.h"
@@ -8,32 +8,44 @@
 #include <stdio.h>
 
 static const char usage[] =
-    "usage: fcgipool start [--set PATH=VALUE]... [FILE]\n"
+    "usage: fcgipool start [-d] [--set PATH=VALUE]... [FILE]\n"
     "Runs the pool of the control file FILE in the foreground until it is stopped.\n"
+    "  -d, --daemon      run it in the background, as with `daemon`: true in FILE, and return when it is ready\n"
     "  --set PATH=VALUE  override a setting, as in --set workers=8; may be repeated\n"
     "  -h, --help        this text\n"
-    "Signals: TERM graceful stop, INT and QUIT quick stop, TTIN and TTOU one worker more or less,\n"
-    "USR1 reopen the log files.\n"
-    "Exit code: 0 stopped, 64 usage, 70 failed, 75 already running, 78 bad control file.\n";
+    "Signals: TERM graceful stop, INT and QUIT quick stop, TTIN and TTOU one worker more or less, HUP reload,\n"
+    "WINCH pause, USR1 reopen the log files.\n"
+    "Exit code: 0 stopped (-d: ready), 64 usage, 70 failed, 75 already running, 78 bad control file.\n";
 
 enum { OPTION_SET = 256 };
 
 static const struct option long_options[] = {
+    {"daemon", no_argument, NULL, 'd'},
     {"set", required_argument, NULL, OPTION_SET},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
+static int run(const struct conf *conf, struct announce *announce)
+{
+    int code;
+    if (conf_settings(conf)->daemon && !detach_fork(&announce->detach, &code))
+        return code;
+    return master_run(conf, announce);
+}
+
 static int start(const char *file, const struct options_sets *sets)
 {
     struct problems problems = PROBLEMS_INIT;
     struct conf *conf;
+    struct announce announce;
     int code = EXIT_BAD_CONFIG;
+    announce_init(&announce);
     int result = conf_load(file, sets->items, sets->count, &problems, &conf);
     problems_print(&problems, stderr);
     problems_fini(&problems);
     if (result == 0) {
-        code = master_run(conf);
+        code = run(conf, &announce);
         conf_free(conf);
     }
     return code;
@@ -42,11 +54,14 @@ static int start(const char *file, const struct options_sets *sets)
 int cmd_start(int argc, char **argv)
 {
     struct options_sets sets __attribute__((cleanup(options_sets_fini))) = OPTIONS_SETS_INIT;
+    char in_background[] = "daemon=true";
     int option;
     optind = 0;
-    while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "dh", long_options, NULL)) != -1) {
         if (option == OPTION_SET) {
             options_sets_add(&sets, optarg);
+        } else if (option == 'd') {
+            options_sets_add(&sets, in_background);
         } else {
             fputs(usage, option == 'h' ? stdout : stderr);
             return option == 'h' ? EXIT_DONE : EXIT_USAGE;

@@ -5,13 +5,18 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
-static const char usage[] = "usage: fcgipool status [--json] [--control PATH] [FILE]\n"
-                            "Shows the pool of the control file FILE and its workers.\n"
-                            "  --json            as JSON\n"
-                            "  --control PATH    the master's control socket, instead of FILE's\n"
-                            "  -h, --help        this text\n"
-                            "Exit code: 0 done, 64 usage, 69 no such master, 70 failed.\n";
+static const char usage[] =
+    "usage: fcgipool status [--json] [--wait ready [--timeout SECONDS]] [--control PATH] [FILE]\n"
+    "Shows the pool of the control file FILE and its workers.\n"
+    "  --json            as JSON\n"
+    "  --wait ready      first wait until the pool is ready: a worker accepts\n"
+    "  --timeout SECONDS for how long at the most; no limit unless set\n"
+    "  --control PATH    the master's control socket, instead of FILE's\n"
+    "  -h, --help        this text\n"
+    "Exit code: 0 done, 64 usage, 69 no such master, 70 failed (--wait: the pool fails or\n"
+    "stops), 75 the time is over.\n";
 
 static long long number(const json_t *object, const char *key)
 {
@@ -60,27 +65,42 @@ static void print_table(const json_t *status)
     }
 }
 
-static int show(const char *file, const char *control, bool json)
+static int show(json_t *status, bool json)
 {
-    json_t *status = NULL;
-    int code = client_run(file, control, "status", NULL, &status);
-    if (code != EXIT_DONE)
-        return code;
     if (json) {
         json_dumpf(status, stdout, JSON_INDENT(2));
         putchar('\n');
     } else {
         print_table(status);
     }
-    json_decref(status);
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 int cmd_status(int argc, char **argv)
 {
+    bool json = false;
+    const char *wait = NULL, *timeout = NULL;
+    const struct options_own own[] = {
+        {"json", &json, NULL}, {"wait", NULL, &wait}, {"timeout", NULL, &timeout}, {NULL, NULL, NULL}};
     struct options_client options;
+    json_t *status = NULL;
+    int64_t timeout_ms = 0;
     int code;
-    if (!options_client(argc, argv, usage, "json", &options, &code))
+    if (!options_client(argc, argv, usage, own, &options, &code))
         return code;
-    return show(options.file, options.control, options.flag);
+    if ((wait && strcmp(wait, "ready") != 0) || (timeout && !wait)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (timeout && (!options_seconds(timeout, &timeout_ms) || timeout_ms == 0)) {
+        fprintf(stderr, "fcgipool status: --timeout takes a number of seconds up to %d, not \"%s\"\n",
+                OPTIONS_SECONDS_MAX, timeout);
+        return EXIT_USAGE;
+    }
+    code = client_run_within(timeout_ms, options.file, options.control, "status",
+                             wait ? json_pack("{s:s}", "wait", wait) : NULL, &status);
+    if (code == EXIT_DONE)
+        code = show(status, json);
+    json_decref(status);
+    return code;
 }

@@ -17,13 +17,14 @@ static const char usage[] =
 
 int cmd_stop(int argc, char **argv)
 {
+    bool quick = false;
+    const struct options_own own[] = {{"quick", &quick, NULL}, {NULL, NULL, NULL}};
     struct options_client options;
     json_t *result = NULL;
     int code;
-    if (!options_client(argc, argv, usage, "quick", &options, &code))
+    if (!options_client(argc, argv, usage, own, &options, &code))
         return code;
-    code =
-        client_run(options.file, options.control, "stop", json_pack("{s:b}", "quick", options.flag), &result);
+    code = client_run(options.file, options.control, "stop", json_pack("{s:b}", "quick", quick), &result);
     json_decref(result);
     return code;
 }

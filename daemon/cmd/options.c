@@ -2,6 +2,7 @@
 #include "daemon/cmd/options.h"
 
 #include "daemon/base/memory.h"
+#include "pool/assert.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -39,25 +40,54 @@ void options_sets_fini(struct options_sets *sets)
     *sets = (struct options_sets)OPTIONS_SETS_INIT;
 }
 
-enum { OPTION_CONTROL = 256, OPTION_FLAG };
+bool options_seconds(const char *text, int64_t *ret_ms)
+{
+    char *end;
+    double seconds = strtod(text, &end);
 
-bool options_client(int argc, char **argv, const char *usage, const char *flag,
+    if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= OPTIONS_SECONDS_MAX))
+        return false;
+    *ret_ms = (int64_t)(seconds * 1000);
+    if (*ret_ms == 0 && seconds > 0)
+        *ret_ms = 1;
+    return true;
+}
+
+enum { OPTION_CONTROL = 256, OPTION_OWN }; /* OPTION_OWN + i: own[i] */
+
+static void add_own(struct option *table, const struct options_own *own)
+{
+    for (int i = 0; own && own[i].name; i++) {
+        ASSERT(i < OPTIONS_OWN_MAX);
+        table[i] = (struct option){own[i].name, own[i].value ? required_argument : no_argument, NULL,
+                                   OPTION_OWN + i};
+    }
+}
+
+static void take_own(const struct options_own *own)
+{
+    if (own->value)
+        *own->value = optarg;
+    else
+        *own->flag = true;
+}
+
+bool options_client(int argc, char **argv, const char *usage, const struct options_own *own,
                     struct options_client *ret_options, int *ret_code)
 {
-    const struct option long_options[] = {
+    struct option long_options[2 + OPTIONS_OWN_MAX + 1] = {
         {"control", required_argument, NULL, OPTION_CONTROL},
         {"help", no_argument, NULL, 'h'},
-        {flag, no_argument, NULL, OPTION_FLAG},
-        {NULL, 0, NULL, 0},
     };
     struct options_client options = {.control = NULL};
     int option;
+    add_own(&long_options[2], own);
     optind = 0;
     while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (option == OPTION_CONTROL) {
             options.control = optarg;
-        } else if (option == OPTION_FLAG) {
-            options.flag = true;
+        } else if (option >= OPTION_OWN) {
+            take_own(&own[option - OPTION_OWN]);
         } else {
             fputs(usage, option == 'h' ? stdout : stderr);
             *ret_code = option == 'h' ? EXIT_DONE : EXIT_USAGE;

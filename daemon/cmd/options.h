@@ -1,5 +1,6 @@
 /*
- * What the subcommands share: the control file operand, repeated --set.
+ * What the subcommands share: the control file operand, repeated --set, and what is common to those that talk
+ * to a master.
  */
 #ifndef FCGIPOOL_DAEMON_CMD_OPTIONS_H
 #define FCGIPOOL_DAEMON_CMD_OPTIONS_H
@@ -8,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The control file: the operand argv[index], else the first that exists of ./pool.json and
  * /etc/fcgipool/pool.json. NULL, after a message on stderr, when there is more than one operand or none of
@@ -25,6 +27,10 @@ struct options_sets {
         0                                                                                                    \
     }
 
+/* "1.5" -> 1500: 0 to OPTIONS_SECONDS_MAX; what is more than 0 is at least 1 ms. */
+#define OPTIONS_SECONDS_MAX 86400
+bool options_seconds(const char *text, int64_t *ret_ms);
+
 void options_sets_add(struct options_sets *sets, char *set);
 void options_sets_fini(struct options_sets *sets);
 
@@ -32,12 +38,21 @@ void options_sets_fini(struct options_sets *sets);
 struct options_client {
     const char *file;    /* the control file; meaningless with `control` */
     const char *control; /* --control PATH, or NULL */
-    bool flag;           /* the command's own switch was given */
 };
 
-/* Parses --control, --help, the command's own switch --FLAG (NULL: it has none) and the control file. Returns
- * true to go on, or false with the exit code: help or usage was printed, or there is no control file. */
-bool options_client(int argc, char **argv, const char *usage, const char *flag,
+/* One option of a command's own, --NAME: a switch that sets `flag`, or with an argument that `value` is to
+ * point to. */
+struct options_own {
+    const char *name;
+    bool *flag;         /* NULL: it takes an argument */
+    const char **value; /* NULL: it takes none */
+};
+#define OPTIONS_OWN_MAX 8
+
+/* Parses --control, --help, the command's own options (ended by one without a name; NULL: it has none) and
+ * the control file. Returns true to go on, or false with the exit code: help or usage was printed, or there
+ * is no control file. */
+bool options_client(int argc, char **argv, const char *usage, const struct options_own *own,
                     struct options_client *ret_options, int *ret_code);
 
 #endif

@@ -102,6 +102,20 @@ static void check_worker_output(struct conf *conf, struct problems *problems)
                   conf->texts[where]);
 }
 
+static void warn_of_background(struct conf *conf, struct problems *problems)
+{
+    const char *output = conf->texts[SETTING_ID_WORKER_OUTPUT];
+    if (!sound(conf, SETTING_ID_daemon) || !conf->settings.daemon)
+        return;
+    if (!conf->texts[SETTING_ID_LOG_FILE] && sound(conf, SETTING_ID_LOG_FILE))
+        conf_warn(conf, problems, SETTING_ID_daemon,
+                  "without log.file nobody sees the log once the pool is ready");
+    if (output && strcmp(output, "inherit") == 0)
+        conf_warn(
+            conf, problems, SETTING_ID_WORKER_OUTPUT,
+            "in the background there is nothing to inherit once the pool is ready: what workers write is lost");
+}
+
 void conf_combine(struct conf *conf, struct problems *problems)
 {
     complete_workers(conf);
@@ -111,6 +125,7 @@ void conf_combine(struct conf *conf, struct problems *problems)
     check_worker_output(conf, problems);
     warn_of_scaling(conf, problems);
     warn_of_cut_requests(conf, problems);
+    warn_of_background(conf, problems);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         if (conf_given(conf, id) && sound(conf, id) && !settings_table[id].in_effect)
             conf_warn(conf, problems, id, "accepted, but not yet in effect");

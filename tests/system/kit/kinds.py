@@ -27,3 +27,19 @@ def command(kind):
     if kind in ("poll", "epoll"):
         return [build.worker("bad"), kind], "/x"
     return [build.worker(f"echo_{kind}")], "/x"
+
+
+# Commands that come up late, or never.
+
+COMPLAINT = "cannot open shared object libfoo"
+
+
+def complaining(lines=1, code=3):
+    """Writes lines of COMPLAINT and a number to its standard error, and leaves."""
+    loop = f"i=0; while [ $i -lt {lines} ]; do echo '{COMPLAINT}' $i >&2; i=$((i+1)); done"
+    return ["/bin/sh", "-c", f"{loop}; exit {code}"]
+
+
+def waiting_for(file):
+    """A worker that comes up when `file` is there."""
+    return ["/bin/sh", "-c", f"while [ ! -e {file} ]; do sleep 0.01; done; exec {build.worker('echo_fcgx')}"]

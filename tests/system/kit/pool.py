@@ -24,6 +24,27 @@ def run(*arguments, env=None, cwd=None, timeout=60, stdin=None, binary=None, **m
                           capture_output=True, text=True, errors="replace", **more)
 
 
+class Background:
+    """A master that is no child of ours, with the part of Popen's interface that Pool uses. Its exit code is
+    nobody's to know: it counts as 0."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.returncode = None
+
+    def poll(self):
+        if self.returncode is None and not alive(self.pid):
+            self.returncode = 0
+        return self.returncode
+
+    def wait(self, timeout=20):
+        wait_until(lambda: self.poll() is not None, timeout, f"end of {self.pid}")
+        return self.returncode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+
 class Pool:
     """The settings given are added to a small default: a unix socket and two well-behaved workers; a setting of
     None is left out. `arguments` go before the file on the command line of `start`."""
@@ -38,7 +59,7 @@ class Pool:
         self.binary = binary or self.within_reach(build.fcgipool(), "fcgipool")
         self.log_file = directory / "master.log"
         self.process = None
-        self.tree = Tree(uuid.uuid4().hex)
+        self.tree = Tree(uuid.uuid4().hex, directory)
         runtime = directory / "runtime"
         runtime.mkdir(mode=0o700, exist_ok=True)
         self.settings = {"listen": f"unix:{directory}/app.sock", "workers": 2,
@@ -48,7 +69,7 @@ class Pool:
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
         self.control_path = self.settings.get("control_socket") or str(runtime / "fcgipool" / "pool.sock")
         self.environment = {name: value for name, value in os.environ.items()
-                            if not name.startswith(("FCGIPOOL_", "LISTEN_", "NOTIFY_"))}
+                            if not name.startswith(("FCGIPOOL_", "LISTEN_", "NOTIFY_", "WATCHDOG_"))}
         self.environment.update({MARK: self.tree.mark, "XDG_RUNTIME_DIR": str(runtime)})
         self.environment.update(environment or {})
         self.write()
@@ -93,6 +114,14 @@ class Pool:
                 preexec_fn=prepare if self.limits or self.terminal is not None else None, **as_user)
         self.tree.note(self.process.pid)
         return self
+
+    def detach(self, *arguments, **more):
+        """`start -d`, to its end: the answer. When that is 0, there is a master in the background."""
+        answer = self.command("start", "-d", *self.arguments, *arguments, **more)
+        if answer.returncode == 0:
+            self.process = Background(self.status()["pid"])
+            self.tree.note(self.process.pid)
+        return answer
 
     @property
     def pid(self):

@@ -69,11 +69,27 @@ def marked(mark):
     return found
 
 
-class Tree:
-    """The processes that descend from a root, or carry its mark, or were seen in its process groups."""
+def working_in(directory):
+    """All living processes whose working directory this is. A master's environment cannot be read any more: its
+    title is there."""
+    found = []
+    for pid in _all():
+        try:
+            here = os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            continue
+        if here == str(directory) and pid != os.getpid() and alive(pid):
+            found.append(pid)
+    return found
 
-    def __init__(self, mark):
+
+class Tree:
+    """The processes that descend from a root, or carry its mark, or work in its directory, or were seen in its
+    process groups."""
+
+    def __init__(self, mark, directory=None):
         self.mark = mark
+        self.directory = directory
         self.seen = {}
 
     def note(self, pid):
@@ -84,6 +100,8 @@ class Tree:
 
     def living(self, root=None):
         found = set(marked(self.mark))
+        if self.directory is not None:
+            found.update(working_in(self.directory))
         for pid, start in self.seen.items():
             stat = _stat(pid)
             if stat and stat[3] == start and alive(pid):

@@ -1,0 +1,115 @@
+/* Telling how the pool fares; see announce.h. */
+#include "daemon/announce.h"
+
+#include "daemon/master.h"
+#include "daemon/recent.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+void announce_init(struct announce *ret_announce)
+{
+    static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                       "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+    *ret_announce = (struct announce){.detach = DETACH_INIT};
+    notify_take(&ret_announce->notify);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        unsetenv(ours[i]);
+}
+
+void announce_start(struct master *master)
+{
+    struct announce *announce = master->announce;
+    if (detach_waits(&announce->detach) && conf_text(master->conf, SETTING_ID_LOG_FILE))
+        recent_start();
+    notify_start(&announce->notify, master->loop);
+}
+
+void announce_stop(struct master *master)
+{
+    notify_stop(&master->announce->notify);
+}
+
+/* Standard error is about to lead nowhere, and the log has a descriptor of its own for it. */
+static void leave_standard_error(const struct master *master)
+{
+    if (!conf_text(master->conf, SETTING_ID_LOG_FILE) && log_open("/dev/null"))
+        log_warning("the log stays on standard error: /dev/null cannot be opened");
+}
+
+static void become_ready(struct master *master)
+{
+    struct announce *announce = master->announce;
+    announce->ready = true;
+    notify_ready(&announce->notify);
+    if (!detach_waits(&announce->detach))
+        return;
+    recent_stop();
+    leave_standard_error(master);
+    detach_ready(&announce->detach);
+}
+
+static void give_up(struct master *master)
+{
+    master->announce->failed = true;
+    log_error("pool %s is stopped: it did not become ready", master->name);
+    master_event(master, EVENT_STOP_QUICK, 0, 0);
+}
+
+void announce_state(struct master *master)
+{
+    struct announce *announce = master->announce;
+    enum pool_state state = master->policy.state;
+    if (state == POOL_RUNNING && !announce->ready)
+        become_ready(master);
+    else if (state == POOL_FAILING && detach_waits(&announce->detach))
+        give_up(master);
+    else if (state >= POOL_STOPPING && !announce->stopping)
+        notify_stopping(&announce->notify);
+    announce->stopping = state >= POOL_STOPPING;
+}
+
+static void describe(const struct policy *policy, char *ret_text, size_t size)
+{
+    const char *state = pool_state_name(policy->state);
+    uint32_t serving = policy_count(policy, SLOT_SERVING);
+    uint32_t live = policy->slot_count - policy_count(policy, SLOT_EMPTY);
+    if (policy->state == POOL_FAILING)
+        snprintf(ret_text, size, "%s: workers fail to start; see the log", state);
+    else if (policy->state >= POOL_STOPPING)
+        snprintf(ret_text, size, "%s: %" PRIu32 " %s left", state, live,
+                 live == 1 ? "worker is" : "workers are");
+    else if (serving == policy->wanted)
+        snprintf(ret_text, size, "%s: %" PRIu32 " %s", state, serving,
+                 serving == 1 ? "worker serves" : "workers serve");
+    else
+        snprintf(ret_text, size, "%s: %" PRIu32 " of %" PRId64 " workers serve", state, serving,
+                 policy->wanted);
+}
+
+void announce_workers(struct master *master)
+{
+    struct notify *notify = &master->announce->notify;
+    char text[NOTIFY_STATUS_SIZE];
+    if (!notify_is_on(notify))
+        return;
+    describe(&master->policy, text, sizeof text);
+    notify_status(notify, text);
+}
+
+bool announce_failure(const struct announce *announce, const struct conf *conf)
+{
+    const char *file = conf_text(conf, SETTING_ID_LOG_FILE);
+    if (!announce->failed)
+        return false;
+    fprintf(stderr, "fcgipool: pool %s did not become ready: workers fail to start",
+            conf_text(conf, SETTING_ID_NAME));
+    if (file) {
+        fprintf(stderr, "; the last of it (more is in %s):\n", file);
+        recent_print(stderr);
+    } else {
+        fputs("; see above\n", stderr);
+    }
+    return true;
+}

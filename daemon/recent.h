@@ -1,0 +1,25 @@
+/*
+ * The last lines that tell why workers do not come up: what they wrote, how they died. Kept for the person
+ * who waits at `start -d`, whose terminal the log does not reach. Like the log a module with a state of its
+ * own: lines come from wherever the log's do.
+ */
+#ifndef FCGIPOOL_DAEMON_RECENT_H
+#define FCGIPOOL_DAEMON_RECENT_H
+
+#include <stdio.h>
+
+/* So many are kept; longer ones are cut. */
+#define RECENT_LINES     20
+#define RECENT_LINE_SIZE 512
+
+/* Lines are kept from now on, or no longer, which forgets them. */
+void recent_start(void);
+void recent_stop(void);
+
+/* Control characters become '?'. Does nothing unless started. */
+__attribute__((format(printf, 1, 2))) void recent_add(const char *format, ...);
+
+/* Prints them, the oldest first, each after two spaces. */
+void recent_print(FILE *stream);
+
+#endif
