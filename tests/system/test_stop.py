@@ -96,7 +96,7 @@ def test_queued_requests_are_answered_after_term(make_pool, make_load):
     """One worker, and twenty requests that were in the queue when the signal came."""
     pool = make_pool(workers=1).up()
     load = make_load(pool.address, clients=20, requests=20, mix="GET:10?delay=100")
-    pool.wait_status(lambda status: status["queue"]["now"] >= 15, what="the queue")
+    wait_until(lambda: load.progress() and load.progress().open == 20, 10, "twenty connections")
     pool.stop()
     result = load.wait()
     assert (result.ok, result.lost, result.refused) == (20, 0, 0), result.failed
