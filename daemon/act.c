@@ -1,6 +1,7 @@
 /* The policy's actions, executed; see act.h. */
 #include "daemon/act.h"
 
+#include "daemon/kernel/proc.h"
 #include "daemon/kernel/spawn.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
@@ -68,6 +69,10 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     worker->output = output;
     if (output)
         output_start(output, master->loop, pid);
+    struct state_record record = {
+        .pid = pid, .inode = master->listener.inode, .cookie = master->listener.cookie};
+    result = proc_start(pid, &record.start);
+    master_note(master, result ? result : state_add(&master->state, &record));
     return 0;
 }
 
@@ -163,7 +168,7 @@ static void act_state(struct master *master, const struct action *action)
     log_line(state == POOL_FAILING ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "pool %s is %s", master->name,
              pool_state_name(state));
     announce_state(master);
-    if (state == POOL_STOPPED)
+    if (state == POOL_STOPPED && master->orphans.left == 0)
         ev_break(master->loop, EVBREAK_ALL);
 }
 

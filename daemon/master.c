@@ -8,6 +8,7 @@
 #include "daemon/base/paths.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
+#include "daemon/kernel/holders.h"
 #include "daemon/logs.h"
 #include "daemon/observe.h"
 #include "daemon/reap.h"
@@ -72,6 +73,8 @@ static void set_deadline(struct master *master)
 
 static void step(struct master *master, struct event *event)
 {
+    bool quick = event->type == EVENT_STOP_QUICK ||
+                 (event->type == EVENT_STOP && master->policy.state >= POOL_STOPPING);
     event->now_ms = clock_now_ms();
     policy_step(&master->policy, event, &master->actions);
 #ifndef NDEBUG
@@ -79,6 +82,8 @@ static void step(struct master *master, struct event *event)
 #endif
     for (uint32_t i = 0; i < master->actions.count; i++)
         act(master, &master->actions.items[i]);
+    if (quick)
+        orphans_kill(master);
 }
 
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number)
@@ -101,8 +106,25 @@ void master_event(struct master *master, enum event_type type, uint32_t slot, in
     master->stepping = false;
     set_deadline(master);
     announce_workers(master);
+    orphans_notify(master);
     if (master->policy.state != POOL_STOPPED)
         control_notify(&master->control);
+}
+
+void master_note(struct master *master, int state_result)
+{
+    if (state_result)
+        log_limited(&master->limit_state, LOG_LEVEL_WARNING,
+                    "state file %s: %s; if the master dies, its workers may not be found", master->state.path,
+                    strerror(-state_result));
+}
+
+void master_orphans_gone(struct master *master)
+{
+    if (master->listener.address.storage.ss_family != AF_UNIX)
+        listener_alone(&master->listener);
+    if (master->policy.state == POOL_STOPPED)
+        ev_break(master->loop, EVBREAK_ALL);
 }
 
 void master_scale(struct master *master, int64_t number, bool relative)
@@ -128,6 +150,21 @@ static void on_never(struct ev_loop *loop, ev_periodic *periodic, int events)
 
 /* ---- life ---- */
 
+static int open_there(struct master *master, struct listener_options *options, struct problem *problem)
+{
+    char pids[128];
+    options->beside = orphans_beside(&master->orphans, &options->address);
+    int result = listener_open(options, &master->listener, problem);
+    if (result != -EADDRINUSE || address_path(&options->address))
+        return result;
+    holders_text(&options->address, pids, sizeof pids);
+    struct problem reason = *problem;
+    return problem_set(problem, result, "%s%s%s%s", reason.text, *pids ? "; there listens pid " : "", pids,
+                       master->orphans.left ? ", workers of a former master that has died: end them and try "
+                                              "again"
+                                            : "");
+}
+
 static int open_listener(struct master *master, struct problem *problem)
 {
     const struct settings *settings = conf_settings(master->conf);
@@ -137,11 +174,12 @@ static int open_listener(struct master *master, struct problem *problem)
         .owner = conf_listen_owner(master->conf),
         .group = conf_listen_group(master->conf),
         .defer = settings->defer_accept,
+        .former = orphans_listener(&master->orphans),
     };
     options.clients = conf_allowed_clients(master->conf, &options.client_count);
     int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
     if (result == 0)
-        result = listener_open(&options, &master->listener, problem);
+        result = open_there(master, &options, problem);
     if (result == 0)
         address_format(&master->listener.address, master->address, sizeof master->address);
     return result;
@@ -154,6 +192,29 @@ static int open_pidfile(struct master *master, struct problem *problem)
     if (result == 0)
         master->pidfile = path;
     return result;
+}
+
+/* Where the control socket's lock guards it. */
+static char *state_path(const struct master *master)
+{
+    return memory_text("%s.state", conf_text(master->conf, SETTING_ID_CONTROL_SOCKET));
+}
+
+static int find_orphans(struct master *master, struct problem *problem)
+{
+    __attribute__((cleanup(memory_free_text))) char *path = state_path(master);
+    return orphans_find(&master->orphans, path, problem);
+}
+
+static int open_state(struct master *master, struct problem *problem)
+{
+    __attribute__((cleanup(memory_free_text))) char *path = state_path(master);
+    orphans_find_by_name(&master->orphans, &master->listener);
+    int result = state_create(&master->state, path, &master->listener, problem);
+    if (result)
+        return result;
+    master_note(master, orphans_record(&master->orphans, &master->state));
+    return state_publish(&master->state, problem);
 }
 
 /* The runtime directory is made where the socket is to be there. */
@@ -183,7 +244,11 @@ static int open_all(struct master *master, struct problem *problem)
     if (result == 0)
         result = logs_open(master, problem);
     if (result == 0)
+        result = find_orphans(master, problem);
+    if (result == 0)
         result = open_listener(master, problem);
+    if (result == 0)
+        result = open_state(master, problem);
     if (result == 0)
         result = open_pidfile(master, problem);
     if (result == 0 && (result = signals_start(master)) != 0)
@@ -199,6 +264,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
         .listener = LISTENER_INIT,
+        .state = STATE_INIT,
         .control = {.listener = LISTENER_INIT},
         .announce = announce,
     };
@@ -212,6 +278,13 @@ static void init(struct master *master, const struct conf *conf, struct announce
     observe_init(master);
 }
 
+/* Whether the listener is what the workers of a former master have, too. */
+static bool serves_former(const struct master *master)
+{
+    const struct listener *former = orphans_listener(&master->orphans);
+    return former && former->cookie == master->listener.cookie;
+}
+
 static void fini(struct master *master)
 {
     observe_stop(master);
@@ -222,7 +295,11 @@ static void fini(struct master *master)
         signals_stop(master);
     if (master->pidfile)
         pidfile_remove(master->pidfile);
+    if (master->orphans.left > 0 && serves_former(master))
+        listener_leave(&master->listener); /* a start that failed: they go on serving */
     listener_close(&master->listener);
+    state_close(&master->state, master->orphans.left == 0);
+    orphans_fini(master);
     control_close(&master->control);
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
         output_stop(master->workers[i].output, master->loop);
@@ -253,6 +330,7 @@ static void serve(struct master *master)
     title_set("fcgipool: master %s", master->name);
     log_info("pool %s: master pid %ld listens on %s", master->name, (long)getpid(), master->address);
     ev_periodic_start(master->loop, &master->never);
+    orphans_start(master);
     control_start(&master->control, master);
     announce_start(master);
     master_event(master, EVENT_START, 0, 0);

@@ -13,6 +13,8 @@
 #include "daemon/conf/conf.h"
 #include "daemon/control.h"
 #include "daemon/kernel/listener.h"
+#include "daemon/kernel/state.h"
+#include "daemon/orphans.h"
 #include "daemon/worker.h"
 #include "pool/policy.h"
 
@@ -42,6 +44,9 @@ struct master {
     bool stepping; /* master_event is at work further up the stack */
 
     struct output_file *output_file; /* owned; NULL: not wanted so far */
+    struct state state;              /* who the workers are, for the master after us */
+    struct orphans orphans;          /* workers of the master before us */
+
     struct control control;
     struct announce *announce; /* borrowed */
     ev_io signals;
@@ -55,6 +60,7 @@ struct master {
     struct rlimit descriptors;     /* RLIMIT_NOFILE as it was, for the workers */
     struct log_limit limit_starts; /* repeated troubles, each rate-limited by itself */
     struct log_limit limit_exits;
+    struct log_limit limit_state;
 };
 
 /* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it. Returns an exit
@@ -64,6 +70,12 @@ int master_run(const struct conf *conf, struct announce *announce);
 
 /* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);
+
+/* Logs that the state file could not be written, if it could not; the pool goes on. */
+void master_note(struct master *master, int state_result);
+
+/* No worker of a former master is left: a stop that waited for them ends. */
+void master_orphans_gone(struct master *master);
 
 /* Scaling by hand: asks for `number` workers, or for `number` more when `relative`; within
  * +-POLICY_WORKERS_MAX. */

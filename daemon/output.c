@@ -39,6 +39,9 @@ static void pass_line(const struct output *output, const char *text, size_t leng
 {
     if (output->file)
         output_file_line(output->file, text, length);
+    else if (output->slot == OUTPUT_NO_SLOT)
+        log_line(LOG_LEVEL_OUTPUT, "worker of a former master, pid %ld: %.*s", (long)output->pid, (int)length,
+                 text);
     else
         log_output(output->slot, output->pid, text, length);
     recent_add("worker %u pid %ld: %.*s", output->slot, (long)output->pid, (int)length, text);
@@ -148,20 +151,31 @@ static int make_pipe(int ends[2])
     return 0;
 }
 
-int output_open(uint32_t slot, struct output_file *file, struct output **ret_output, int *ret_worker_fd)
+struct output *output_of(uint32_t slot, struct output_file *file, int fd)
 {
-    int ends[2];
     struct output *output = calloc(1, sizeof *output);
-    int result = output ? make_pipe(ends) : -ENOMEM;
-    if (result) {
-        free(output);
-        return result;
+    if (!output) {
+        close(fd);
+        return NULL;
     }
     output->slot = slot;
     output->file = file;
-    ev_io_init(&output->watcher, on_readable, ends[0], EV_READ);
+    ev_io_init(&output->watcher, on_readable, fd, EV_READ);
     output->watcher.data = output;
-    *ret_output = output;
+    return output;
+}
+
+int output_open(uint32_t slot, struct output_file *file, struct output **ret_output, int *ret_worker_fd)
+{
+    int ends[2];
+    int result = make_pipe(ends);
+    if (result)
+        return result;
+    *ret_output = output_of(slot, file, ends[0]);
+    if (!*ret_output) {
+        close(ends[1]);
+        return -ENOMEM;
+    }
     *ret_worker_fd = ends[1];
     return 0;
 }

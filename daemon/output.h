@@ -14,11 +14,18 @@
 struct output;
 struct output_file;
 
+/* The slot of a worker that has none, for it is a former master's. */
+#define OUTPUT_NO_SLOT UINT32_MAX
+
 /* Makes the pipe of a worker whose lines go to `file` (borrowed; NULL: the log). Returns 0 with the object
  * (ended by output_stop) and the worker's end (close-on-exec, the caller closes it), or -errno. The worker's
  * end is open for reading too, so that a worker that outlives the master gets no SIGPIPE. */
 __attribute__((warn_unused_result)) int output_open(uint32_t slot, struct output_file *file,
                                                     struct output **ret_output, int *ret_worker_fd);
+
+/* The same with the reading end of a pipe that is there already; takes the descriptor over. NULL: out of
+ * memory. */
+struct output *output_of(uint32_t slot, struct output_file *file, int fd);
 
 /* Begins to read, for the worker `pid`. */
 void output_start(struct output *output, struct ev_loop *loop, pid_t pid);

@@ -68,6 +68,7 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
     struct worker *worker = &master->workers[index];
     bool clean = death->si_code == CLD_EXITED && death->si_status == 0;
     kill(-worker->pid, SIGKILL);
+    master_note(master, state_drop(&master->state, worker->pid));
     waitpid(worker->pid, NULL, WNOHANG);
     output_stop(worker->output, master->loop);
     log_death(master, index, death);

@@ -53,18 +53,19 @@ json_t *status_json(const struct master *master)
     const struct policy *policy = &master->policy;
     int64_t low, high;
     policy_scale_range(policy, &low, &high);
-    return json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", //
-                     "v", 1,                                                  //
-                     "name", master->name,                                    //
-                     "pid", (int)getpid(),                                    //
-                     "state", pool_state_name(policy->state),                 //
-                     "file", conf_file(master->conf),                         //
-                     "listen", master->address,                               //
-                     "generation", (json_int_t)policy->generation,            //
-                     "floor", (json_int_t)policy->wanted,                     //
-                     "min", (json_int_t)policy->settings->workers_min,        //
-                     "max", (json_int_t)policy->settings->workers_max,        //
-                     "queue", queue_json(master),                             //
-                     "counters", counters_json(&policy->stats),               //
-                     "workers", workers_json(master));
+    return json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", //
+                     "v", 1,                                                      //
+                     "name", master->name,                                        //
+                     "pid", (int)getpid(),                                        //
+                     "state", pool_state_name(policy->state),                     //
+                     "file", conf_file(master->conf),                             //
+                     "listen", master->address,                                   //
+                     "generation", (json_int_t)policy->generation,                //
+                     "floor", (json_int_t)policy->wanted,                         //
+                     "min", (json_int_t)policy->settings->workers_min,            //
+                     "max", (json_int_t)policy->settings->workers_max,            //
+                     "queue", queue_json(master),                                 //
+                     "counters", counters_json(&policy->stats),                   //
+                     "workers", workers_json(master),                             //
+                     "orphans", (json_int_t)master->orphans.left);
 }

@@ -126,12 +126,25 @@ static void leave(struct sink *sink, int next_fd)
         close(sink->fd);
 }
 
-int sink_open(struct sink *sink, const char *path)
+/* A second name of the file may be somebody's way to have us write to a file that he cannot write to. */
+static int open_path(const char *path)
 {
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+    struct stat found;
+    int fd = open(path, flags, 0640);
+    if (fd >= 0 && fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_nlink > 1) {
+        close(fd);
+        errno = EMLINK;
+        return -1;
+    }
+    return fd;
+}
+
+int sink_open(struct sink *sink, const char *path)
+{
     enum sink_way way = SINK_WRITE;
     struct stat st;
-    int fd = path ? open(path, flags, 0640) : open_stderr(&way);
+    int fd = path ? open_path(path) : open_stderr(&way);
     if (fd < 0)
         return -errno;
     leave(sink, fd);

@@ -38,7 +38,7 @@ struct sink {
         .fd = 2, .way = SINK_POLL, .write_max = 4096                                                         \
     }
 
-/* Makes `path` (copied; appended to, made with mode 0640, no symbolic link; NULL: standard error) the
+/* Makes `path` (copied; appended to, made with mode 0640, no link of either kind; NULL: standard error) the
  * destination. Lines still waiting go to the former one. Returns 0, or -errno, and the former one stays. */
 __attribute__((warn_unused_result)) int sink_open(struct sink *sink, const char *path);
 

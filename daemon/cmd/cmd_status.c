@@ -55,6 +55,8 @@ static void print_table(const json_t *status)
            number(queue, "limit"));
     printf("workers  %zu, floor %lld, min %lld, max %lld\n", json_array_size(workers),
            number(status, "floor"), number(status, "min"), number(status, "max"));
+    if (number(status, "orphans") > 0)
+        printf("orphans  %lld workers of a former master, which has died\n", number(status, "orphans"));
     print_counters(json_object_get(status, "counters"));
     printf("\n%6s %8s %-9s %10s %11s  %s\n", "SLOT", "PID", "STATE", "AGE", "GENERATION", "OBSERVE");
     json_array_foreach(workers, index, worker)

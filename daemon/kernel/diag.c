@@ -165,11 +165,11 @@ int diag_unix_queue(uint64_t inode, uint64_t cookie, uint32_t *ret_queued, uint3
     return 0;
 }
 
-static bool unix_matches(const struct nlmsghdr *message, const struct address *address)
+static bool unix_matches(const struct nlmsghdr *message, const struct address *address, uint8_t state)
 {
     const struct unix_diag_msg *socket = body_of(message);
     size_t size, length;
-    if (message->nlmsg_len < NLMSG_LENGTH(sizeof *socket) || socket->udiag_state != TCP_ESTABLISHED)
+    if (message->nlmsg_len < NLMSG_LENGTH(sizeof *socket) || socket->udiag_state != state)
         return false;
     const char *name = find_attribute(message, sizeof *socket, UNIX_DIAG_NAME, &size);
     const char *ours = address_unix_name(address, &length);
@@ -190,7 +190,7 @@ static int see_unix_one(const struct nlmsghdr *message, void *context)
 {
     struct unix_one *one = context;
     one->found = true;
-    one->accepted = unix_matches(message, one->address);
+    one->accepted = unix_matches(message, one->address, TCP_ESTABLISHED);
     return 0;
 }
 
@@ -217,6 +217,7 @@ int diag_unix_accepted(const struct address *address, uint64_t inode, bool *ret_
 struct accepted {
     const struct address *address;
     struct diag_set *set;
+    uint8_t state; /* TCP_LISTEN, or TCP_ESTABLISHED: whatever a connection can be in */
 };
 
 static int set_add(struct diag_set *set, uint64_t inode)
@@ -240,7 +241,9 @@ static int see_unix(const struct nlmsghdr *message, void *context)
 {
     struct accepted *accepted = context;
     const struct unix_diag_msg *socket = body_of(message);
-    return unix_matches(message, accepted->address) ? set_add(accepted->set, socket->udiag_ino) : 0;
+    return unix_matches(message, accepted->address, accepted->state)
+               ? set_add(accepted->set, socket->udiag_ino)
+               : 0;
 }
 
 static bool inet_matches(const struct inet_diag_msg *socket, const struct address *address)
@@ -285,11 +288,47 @@ static int dump_once(struct accepted *accepted)
 {
     if (accepted->address->storage.ss_family == AF_UNIX) {
         struct unix_diag_req request = {
-            .sdiag_family = AF_UNIX, .udiag_states = 1U << TCP_ESTABLISHED, .udiag_show = UDIAG_SHOW_NAME};
+            .sdiag_family = AF_UNIX, .udiag_states = 1U << accepted->state, .udiag_show = UDIAG_SHOW_NAME};
         return ask(&request, sizeof request, true, see_unix, accepted);
     }
+    if (accepted->state == TCP_LISTEN)
+        return dump_inet(accepted->address, 1U << TCP_LISTEN, see_inet, accepted);
     /* Those in TIME_WAIT, often thousands, have no descriptor. */
     return dump_inet(accepted->address, ~(1U << TCP_LISTEN | 1U << TCP_TIME_WAIT), see_inet, accepted);
+}
+
+struct tcp_queue {
+    uint64_t inode, cookie;
+    bool found;
+    uint32_t queued, limit;
+};
+
+static int see_tcp_listener(const struct nlmsghdr *message, void *context)
+{
+    const struct inet_diag_msg *socket = body_of(message);
+    struct tcp_queue *queue = context;
+    if (message->nlmsg_len < NLMSG_LENGTH(sizeof *socket) || socket->idiag_inode != queue->inode ||
+        socket->id.idiag_cookie[0] != (uint32_t)queue->cookie ||
+        socket->id.idiag_cookie[1] != (uint32_t)(queue->cookie >> 32))
+        return 0;
+    queue->found = true;
+    queue->queued = socket->idiag_rqueue;
+    queue->limit = socket->idiag_wqueue;
+    return 0;
+}
+
+int diag_tcp_queue(const struct address *address, uint64_t inode, uint64_t cookie, uint32_t *ret_queued,
+                   uint32_t *ret_limit)
+{
+    struct tcp_queue queue = {.inode = inode, .cookie = cookie};
+    int error = dump_inet(address, 1U << TCP_LISTEN, see_tcp_listener, &queue);
+    if (error == 0 && !queue.found)
+        error = -ENOENT;
+    if (error != 0)
+        return error;
+    *ret_queued = queue.queued;
+    *ret_limit = queue.limit;
+    return 0;
 }
 
 static int see_handshake(const struct nlmsghdr *message, void *context)
@@ -316,9 +355,9 @@ static int compare(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-int diag_accepted(const struct address *address, struct diag_set *set)
+static int fill(const struct address *address, uint8_t state, struct diag_set *set)
 {
-    struct accepted accepted = {.address = address, .set = set};
+    struct accepted accepted = {.address = address, .set = set, .state = state};
     int error = -EAGAIN;
     for (int i = 0; i < DUMP_TRIES && error == -EAGAIN; i++) {
         set->count = 0;
@@ -329,6 +368,16 @@ int diag_accepted(const struct address *address, struct diag_set *set)
     else if (set->count > 1)
         qsort(set->inodes, set->count, sizeof *set->inodes, compare);
     return error;
+}
+
+int diag_accepted(const struct address *address, struct diag_set *set)
+{
+    return fill(address, TCP_ESTABLISHED, set);
+}
+
+int diag_listeners(const struct address *address, struct diag_set *set)
+{
+    return fill(address, TCP_LISTEN, set);
 }
 
 bool diag_set_has(const struct diag_set *set, uint64_t inode)

@@ -35,6 +35,15 @@ bool diag_set_has(const struct diag_set *set, uint64_t inode);
 __attribute__((warn_unused_result)) int diag_unix_queue(uint64_t inode, uint64_t cookie, uint32_t *ret_queued,
                                                         uint32_t *ret_limit);
 
+/* Fills `set` with the listening sockets that are bound to `address` (of a unix path there may be several: it
+ * was taken away and bound again). On failure the set is empty. */
+__attribute__((warn_unused_result)) int diag_listeners(const struct address *address, struct diag_set *set);
+
+/* The same of a TCP listener, which is looked for at its `address`. -ENOENT also: there is no such socket. */
+__attribute__((warn_unused_result)) int diag_tcp_queue(const struct address *address, uint64_t inode,
+                                                       uint64_t cookie, uint32_t *ret_queued,
+                                                       uint32_t *ret_limit);
+
 /* TCP connections to the local port of `address` whose handshake has begun and is not yet complete. */
 __attribute__((warn_unused_result)) int diag_handshakes(const struct address *address, uint32_t *ret_count);
 

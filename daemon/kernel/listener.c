@@ -5,6 +5,7 @@
 #include "daemon/kernel/listener.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/kernel/adopt.h"
 #include "daemon/kernel/diag.h"
 #include "daemon/kernel/filter.h"
 #include "pool/assert.h"
@@ -64,6 +65,14 @@ static int lock_open(const char *lock, bool *ret_fresh)
     return fd;
 }
 
+/* Whose lock file is it? Not ours alone: a link to somebody's file, or put there to mislead us. */
+static bool is_trusted(int fd)
+{
+    struct stat found;
+    return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == geteuid() &&
+           found.st_nlink <= 1 && (found.st_mode & 022) == 0;
+}
+
 /* The pid in the lock file, for people; 0 when there is none yet. */
 static long lock_holder(int fd)
 {
@@ -84,6 +93,12 @@ static int lock_take(const char *path, bool *ret_fresh, struct problem *problem)
             continue;
         if (fd < 0)
             return problem_set(problem, fd, "cannot open the lock file %s: %s", lock, strerror(-fd));
+        if (!is_trusted(fd)) {
+            (void)close(fd);
+            return problem_set(
+                problem, -EPERM,
+                "the lock file %s is not a file of ours alone (owner, mode, links); take it away", lock);
+        }
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
             int error = errno;
             long holder = lock_holder(fd);
@@ -206,10 +221,14 @@ static int open_unix(const struct listener_options *options, struct listener *li
         if (lock_fd < 0)
             return lock_fd;
         listener->lock_fd = lock_fd;
+        if (adopt_duplicate(options, listener))
+            return 0;
         int error = clear_path(&listener->address, *ret_fresh_lock, problem);
         if (error != 0)
             return error;
     }
+    if (path == NULL && adopt_duplicate(options, listener))
+        return 0;
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener->fd < 0)
         return problem_set(problem, -errno, "cannot make a socket: %s", strerror(errno));
@@ -260,10 +279,22 @@ static int restrict_clients(const struct listener_options *options, struct liste
     return 0;
 }
 
+/* Who is let in, and when. */
+static int set_entry(const struct listener_options *options, struct listener *listener,
+                     struct problem *problem)
+{
+    int defer_s = options->defer ? DEFER_S : 0;
+    if (setsockopt(listener->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof defer_s) != 0)
+        return bind_problem(&listener->address, errno, problem);
+    return restrict_clients(options, listener, problem);
+}
+
 static int open_tcp(const struct listener_options *options, struct listener *listener,
                     struct problem *problem)
 {
     struct address *address = &listener->address;
+    if (adopt_duplicate(options, listener))
+        return set_entry(options, listener, problem);
     listener->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener->fd < 0 && errno == EAFNOSUPPORT && address->dual_stack) {
         fall_back_to_ipv4(address);
@@ -271,26 +302,36 @@ static int open_tcp(const struct listener_options *options, struct listener *lis
     }
     if (listener->fd < 0)
         return bind_problem(address, errno, problem);
-    int on = 1, only = !address->dual_stack, defer_s = DEFER_S;
+    int on = 1, only = !address->dual_stack;
     if (setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (address->storage.ss_family == AF_INET6 &&
          setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) ||
-        (options->defer &&
-         setsockopt(listener->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof defer_s) != 0))
+        (options->beside > 0 && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0))
         return bind_problem(address, errno, problem);
-    int error = restrict_clients(options, listener, problem);
+    int error = set_entry(options, listener, problem);
     return error != 0 ? error : bind_to(listener, problem);
 }
 
+/* Has the kernel give every new connection to us: of the sockets at the address, the one that came last is
+ * the one with index `beside`. When it has the address alone, any index leads to it. */
+static void prefer(const struct listener *listener, unsigned beside)
+{
+    struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, beside)};
+    struct sock_fprog program = {.len = 1, .filter = code};
+    (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
+
 /* Listens, and learns what the socket is. */
-static int start(struct listener *listener, int backlog, struct problem *problem)
+static int start(const struct listener_options *options, struct listener *listener, struct problem *problem)
 {
     struct stat identity;
     struct address *address = &listener->address;
     bool tcp = address->storage.ss_family != AF_UNIX;
     int on = 1;
-    if (listen(listener->fd, backlog) != 0)
+    if (listen(listener->fd, options->backlog) != 0)
         return bind_problem(address, errno, problem);
+    if (tcp && options->beside > 0)
+        prefer(listener, options->beside);
     /* Only now: with SO_REUSEPORT from the start, two masters would share an address and not know it. */
     if (tcp && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
         return bind_problem(address, errno, problem);
@@ -313,8 +354,9 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
                     ? open_unix(options, &listener, &fresh_lock, problem)
                     : open_tcp(options, &listener, problem);
     if (error == 0)
-        error = start(&listener, options->backlog, problem);
+        error = start(options, &listener, problem);
     if (error == 0) {
+        listener.lock_was_left = !fresh_lock;
         *ret_listener = listener;
         return 0;
     }
@@ -328,6 +370,12 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
 }
 
 /* --- afterwards --- */
+
+void listener_alone(struct listener *listener)
+{
+    int unused = 0;
+    (void)setsockopt(listener->fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused);
+}
 
 int listener_refuse(struct listener *listener)
 {
@@ -347,6 +395,8 @@ int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32
 {
     if (listener->address.storage.ss_family == AF_UNIX)
         return diag_unix_queue(listener->inode, listener->cookie, ret_queued, ret_limit);
+    if (listener->fd < 0)
+        return diag_tcp_queue(&listener->address, listener->inode, listener->cookie, ret_queued, ret_limit);
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     if (getsockopt(listener->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
@@ -364,6 +414,14 @@ bool listener_is_empty(const struct listener *listener)
         diag_handshakes(&listener->address, &handshakes) == 0 && handshakes > 0)
         return false;
     return listener_queue(listener, &queued, &limit) != 0 || queued == 0;
+}
+
+void listener_leave(struct listener *listener)
+{
+    close_cleanup(&listener->fd);
+    close_cleanup(&listener->lock_fd);
+    free(listener->clients);
+    *listener = (struct listener)LISTENER_INIT;
 }
 
 void listener_close(struct listener *listener)

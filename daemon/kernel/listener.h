@@ -29,6 +29,8 @@ struct listener_options {
     bool defer;                 /* TCP: a connection is queued only when its client has sent something */
     const struct cidr *clients; /* TCP: who may connect */
     size_t client_count;        /* 0: everybody */
+    unsigned beside; /* TCP: so many sockets of former masters, which could not be taken over, stay there */
+    const struct listener *former; /* what a former master left, to be taken over if it fits; NULL: nothing */
 };
 
 struct listener {
@@ -37,6 +39,7 @@ struct listener {
     uint64_t inode;         /* of the socket, as in /proc/PID/fd */
     uint64_t cookie;        /* of the socket, for sock_diag */
     int lock_fd;            /* unix path: holds PATH.lock while we live; else -1 */
+    bool lock_was_left;     /* unix path: PATH.lock was there, so a former master of ours has died */
     dev_t path_device;      /* unix path: identity of the file that we made */
     ino_t path_inode;       /* 0: we made none, or took it away */
     struct cidr *clients;   /* who may connect; owned, NULL: everybody */
@@ -49,21 +52,26 @@ struct listener {
         .fd = -1, .lock_fd = -1                                                                              \
     }
 
-/* Binds and listens. A unix path is guarded by a lock file PATH.lock: a stale socket is replaced, a live
- * master's (lock held) refused, as is anything at PATH that is not a socket, and a socket of another program
- * that answers. A TCP address that anybody listens on is refused, though the socket carries SO_REUSEPORT
- * afterwards, for rebinding. "*" is [::] with IPv4, or 0.0.0.0 where the kernel has no IPv6. Returns 0,
- * -EADDRINUSE, -EEXIST (not a socket) or another -errno, with the reason in `problem`; nothing is left behind
- * on failure. */
+/* Binds and listens, or takes over the former master's socket with all that waits in it: a duplicate of its
+ * descriptor, if address, mode and owner are those asked for (then the cookies are equal). A unix path is
+ * guarded by a lock file PATH.lock: a stale socket is replaced, a live master's (lock held) refused, as is
+ * anything at PATH that is not a socket, and a socket of another program that answers. A TCP address that
+ * anybody listens on is refused, though the socket carries SO_REUSEPORT afterwards, for rebinding. "*" is
+ * [::] with IPv4, or 0.0.0.0 where the kernel has no IPv6. Returns 0, -EADDRINUSE, -EEXIST (not a socket) or
+ * another -errno, with the reason in `problem`; nothing is left behind on failure. */
 __attribute__((warn_unused_result)) int listener_open(const struct listener_options *options,
                                                       struct listener *ret_listener, struct problem *problem);
+
+/* Nobody else listens at the TCP address any more: ends the preference over those of `beside`. */
+void listener_alone(struct listener *listener);
 
 /* New connections are refused from now on, while queued ones stay to be accepted by the workers.
  * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. Returns 0, or
  * -errno when the kernel does not let us (-EPERM: some take filters from CAP_NET_ADMIN only). */
 int listener_refuse(struct listener *listener);
 
-/* Connections that wait to be accepted, and the limit. Returns 0 or -errno (-ENOENT: unix, and the kernel has
+/* Connections that wait to be accepted, and the limit; without a descriptor (fd -1) as sock_diag knows them.
+ * Returns 0 or -errno (-ENOENT: unix, and the kernel has
  * no UNIX_DIAG). */
 __attribute__((warn_unused_result)) int listener_queue(const struct listener *listener, uint32_t *ret_queued,
                                                        uint32_t *ret_limit);
@@ -72,6 +80,9 @@ __attribute__((warn_unused_result)) int listener_queue(const struct listener *li
  * LISTENER_HANDSHAKE_MS have passed since listener_refuse, handshakes do not count any more. True also when
  * the kernel does not answer: a stop must not hang on it. */
 bool listener_is_empty(const struct listener *listener);
+
+/* Closes, and leaves path and lock file to those who still serve there. */
+void listener_leave(struct listener *listener);
 
 /* Closes, and takes away the path (if it is still ours) and the lock. Accepts a listener that was never
  * opened. */

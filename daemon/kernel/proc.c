@@ -171,6 +171,20 @@ static int read_stat(const char *path, char *ret_state, pid_t *ret_parent)
     return end != NULL && sscanf(end + 1, " %c %d", ret_state, ret_parent) == 2 ? 0 : -EPROTO;
 }
 
+int proc_start(pid_t pid, uint64_t *ret_ticks)
+{
+    char path[PATH_SIZE], text[512] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int error = read_text(path, text, sizeof text);
+    if (error != 0)
+        return error;
+    /* Field 22; the first after the name is field 3. */
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at != NULL && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    return at != NULL && sscanf(at, " %" SCNu64, ret_ticks) == 1 ? 0 : -EPROTO;
+}
+
 static int read_state(const char *path, char *ret_state)
 {
     pid_t parent;

@@ -50,6 +50,10 @@ __attribute__((warn_unused_result)) int proc_state(pid_t pid, enum proc_state *r
 /* True when the process is gone or a zombie. Cheaper than proc_state for one that lives. */
 bool proc_ended(pid_t pid);
 
+/* When the process was started, in clock ticks since the boot: with the pid, who it is. Returns 0, -ESRCH or
+ * -EACCES. */
+__attribute__((warn_unused_result)) int proc_start(pid_t pid, uint64_t *ret_ticks);
+
 /* The number of threads; 0 when the process is gone or hidden. */
 unsigned proc_threads(pid_t pid);
 

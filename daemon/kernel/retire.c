@@ -76,6 +76,11 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static bool leader_ended(const struct retirement *r)
+{
+    return !r->headless && proc_ended(r->group);
+}
+
 /* --- running workers: whom to halt --- */
 
 /* `count` connections were seen, one of them `hold`. */
@@ -109,7 +114,7 @@ static void look_at(struct retirement *r, struct look *look, int64_t now_ms)
     struct look_hold hold;
     int count;
     look_once(look);
-    if (proc_ended(r->group))
+    if (leader_ended(r))
         finish(r);
     else if ((count = look_holds(look, r->group, true, &hold)) > 0)
         see_connections(r, count, &hold, now_ms);
@@ -198,12 +203,14 @@ static bool watch(struct retirement *const *retirements, size_t count, const str
 
 /* --- halted workers: whom to end --- */
 
-/* Whether the leader has stopped, or is no child of ours that could be asked. */
+/* Whether the leader has stopped. One that is no child of ours, as a former master's, is asked in /proc. */
 static bool leader_stopped(const struct retirement *r)
 {
     siginfo_t info = {.si_pid = 0};
-    return waitid(P_PID, (id_t)r->group, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0 ||
-           info.si_pid != 0;
+    enum proc_state state;
+    if (waitid(P_PID, (id_t)r->group, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) == 0)
+        return info.si_pid != 0;
+    return proc_state(r->group, &state) != 0 || state != PROC_RUNNING;
 }
 
 static void wait_for_leaders(struct retirement *const *retirements, size_t count)
@@ -230,7 +237,7 @@ static bool group_halted(pid_t group, const struct look *look)
 static void inspect(struct retirement *r, const struct look *look, int64_t now_ms)
 {
     struct look_hold hold = {.pid = 0};
-    if (proc_ended(r->group)) {
+    if (leader_ended(r)) {
         finish(r);
     } else if (!r->halted) {
         r->due_ms = now_ms + TICK_MS;

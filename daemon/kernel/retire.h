@@ -36,7 +36,8 @@ struct retirement {
     struct look_hold hold; /* the one connection at which it was seen last; pid 0: none, or several */
     bool confined;         /* to one processor; then `processors` are those of before */
     cpu_set_t processors;
-    bool halted; /* HALT: every thread of the group has stopped */
+    bool headless; /* set by the caller: the leader had ended before, the others are a worker all the same */
+    bool halted;   /* HALT: every thread of the group has stopped */
 };
 
 /* One attempt for each of `count` retirements that is due. A worker that is seen at the same request again is

@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 static long argument;
+static const char *text; /* the same, as it was given */
 
 static void hang(void)
 {
@@ -256,6 +259,49 @@ static void fragile(void)
     }
 }
 
+/* Puts a listening socket of its own, at a path, in the place of the pool's. */
+static void other_listener(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", text);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 8) != 0 ||
+        dup2(fd, 0) < 0)
+        exit(1);
+    close(fd);
+    hang();
+}
+
+/* Rests for `argument` ms after each request, with nothing in hand and not in accept. */
+static void rest_between(void)
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        answer(&request);
+        FCGX_Finish_r(&request);
+        contract_wait(argument);
+    }
+}
+
+/* Writes `argument` KiB to its standard error in each request, before it answers. */
+static void stderr_each(void)
+{
+    static char line[1024];
+    memset(line, 'e', sizeof line);
+    line[sizeof line - 1] = '\n';
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        for (long i = 0; i < argument; i++)
+            write_all(2, line, sizeof line);
+        answer(&request);
+        FCGX_Finish_r(&request);
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -271,6 +317,9 @@ static const struct {
     {"stderr-lines", stderr_lines},
     {"chatter", chatter},
     {"flood-on-request", flood_on_request},
+    {"other-listener", other_listener},
+    {"rest-between", rest_between},
+    {"stderr-each", stderr_each},
     {"crash-on-request", crash_on_request},
     {"leave-after", leave_after},
     {"slow-start", slow_start},
@@ -281,6 +330,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+    text = argc > 2 ? argv[2] : "";
     argument = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (argc > 1 && strcmp(argv[1], modes[i].name) == 0) {
