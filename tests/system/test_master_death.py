@@ -338,7 +338,11 @@ def test_workers_in_the_background_are_found(make_pool):
     """They are not in the state file: they hold the listener."""
     pool = make_pool(command=[build.worker("bad"), "daemonize"], workers=1,
                      backoff={"initial": "10ms", "max": "100ms"}).start()
-    wait_until(lambda: pool.log().count("before it accepted") >= 2, 15, "workers in the background")
+    def in_background(before):
+        found = set(children(pool.pid))
+        known = {worker["pid"] for status in (before, pool.status()) for worker in status["workers"]}
+        return len({pid for pid in found - known if alive(pid)}) >= 2
+    pool.wait_status(in_background, what="two workers in the background")
     orphans = slay(pool)
     assert len(orphans) >= 2 and pool.request().status == 200
     pool.write(command=[build.worker("echo_fcgx")])
