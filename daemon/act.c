@@ -163,8 +163,7 @@ static void act_refuse(struct master *master, const struct action *action)
 
 static void act_state(struct master *master, const struct action *action)
 {
-    enum pool_state state = master->policy.state;
-    (void)action;
+    enum pool_state state = action->number;
     log_line(state == POOL_FAILING ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "pool %s is %s", master->name,
              pool_state_name(state));
     announce_state(master);

@@ -16,12 +16,14 @@ typedef void command_function(struct master *master, struct control_client *clie
 static void wait_ready(struct master *master, struct control_client *client)
 {
     const struct policy *policy = &master->policy;
-    if (policy->state == POOL_RUNNING)
+    if (policy->state >= POOL_STOPPING)
+        control_error(client, EXIT_FAILED, "the pool is stopping");
+    else if (policy->resting)
+        control_error(client, EXIT_FAILED, "the pool is paused");
+    else if (policy_count(policy, SLOT_SERVING))
         control_result(client, status_json(master));
     else if (policy->state == POOL_FAILING)
         control_error(client, EXIT_FAILED, "the pool is failing: workers fail to start; see the log");
-    else if (policy->state >= POOL_STOPPING)
-        control_error(client, EXIT_FAILED, "the pool is stopping");
     else
         control_progress(client, json_pack("{s:s}", "state", pool_state_name(policy->state)));
 }
@@ -44,8 +46,7 @@ static void command_status(struct master *master, struct control_client *client,
 
 static uint32_t workers_leaving(const struct policy *policy)
 {
-    uint32_t live = policy->slot_count - policy_count(policy, SLOT_EMPTY);
-    return live - (uint32_t)policy_capacity(policy);
+    return policy_live(policy) - (uint32_t)policy_capacity(policy);
 }
 
 static void wait_scale(struct master *master, struct control_client *client)
@@ -77,24 +78,24 @@ static void command_scale(struct master *master, struct control_client *client, 
         control_error(client, code, "%s", problem.text);
         return;
     }
-    if (master->policy.state >= POOL_STOPPING) {
-        control_error(client, EXIT_NOT_NOW, "the pool is stopping");
-        return;
-    }
     control_wait_for(client, wait_scale);
     log_info(relative ? "scale %+lld: asked for by command" : "scale %lld: asked for by command",
              (long long)number);
     master_scale(master, number, relative);
 }
 
+static void wait_resume(struct master *master, struct control_client *client)
+{
+    if (master->policy.resting)
+        control_error(client, EXIT_FAILED, "the pool was paused meanwhile");
+    else
+        wait_scale(master, client);
+}
+
 static void command_resume(struct master *master, struct control_client *client, const json_t *args)
 {
     (void)args;
-    if (master->policy.state >= POOL_STOPPING) {
-        control_error(client, EXIT_NOT_NOW, "the pool is stopping");
-        return;
-    }
-    control_wait_for(client, wait_scale);
+    control_wait_for(client, wait_resume);
     log_info("resume: asked for by command");
     master_event(master, EVENT_RESUME, 0, 0);
 }
@@ -104,7 +105,7 @@ static void command_resume(struct master *master, struct control_client *client,
 static void wait_pause(struct master *master, struct control_client *client)
 {
     const struct policy *policy = &master->policy;
-    uint32_t live = policy->slot_count - policy_count(policy, SLOT_EMPTY);
+    uint32_t live = policy_live(policy);
     if (policy->state >= POOL_STOPPING)
         control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
     else if (!policy->resting)
@@ -118,10 +119,6 @@ static void wait_pause(struct master *master, struct control_client *client)
 static void command_pause(struct master *master, struct control_client *client, const json_t *args)
 {
     (void)args;
-    if (master->policy.state >= POOL_STOPPING) {
-        control_error(client, EXIT_NOT_NOW, "the pool is stopping");
-        return;
-    }
     control_wait_for(client, wait_pause);
     log_info("pause: asked for by command");
     master_event(master, EVENT_PAUSE, 0, 0);
@@ -148,9 +145,7 @@ static void wait_stop(struct master *master, struct control_client *client)
     if (policy->state == POOL_STOPPED)
         control_result(client, json_object());
     else
-        control_progress(client,
-                         json_pack("{s:I}", "workers",
-                                   (json_int_t)(policy->slot_count - policy_count(policy, SLOT_EMPTY))));
+        control_progress(client, json_pack("{s:I}", "workers", (json_int_t)policy_live(policy)));
 }
 
 static void command_stop(struct master *master, struct control_client *client, const json_t *args)
@@ -170,19 +165,23 @@ static void command_stop(struct master *master, struct control_client *client, c
 static const struct {
     const char *name;
     command_function *run;
+    bool while_stopping;
 } commands[] = {
-    {"status", command_status}, {"scale", command_scale}, {"pause", command_pause},
-    {"resume", command_resume}, {"stop", command_stop},   {"reopen", command_reopen},
+    {"status", command_status, true},  {"scale", command_scale, false}, {"pause", command_pause, false},
+    {"resume", command_resume, false}, {"stop", command_stop, true},    {"reopen", command_reopen, true},
 };
 
 void commands_run(struct master *master, struct control_client *client, const char *command,
                   const json_t *args)
 {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(command, commands[i].name) == 0) {
+        if (strcmp(command, commands[i].name) != 0)
+            continue;
+        if (master->policy.state >= POOL_STOPPING && !commands[i].while_stopping)
+            control_error(client, EXIT_NOT_NOW, "the pool is stopping");
+        else
             commands[i].run(master, client, args);
-            return;
-        }
+        return;
     }
     control_error(client, EXIT_USAGE, "unknown command \"%s\"", command);
 }

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-void logs_configure(const struct conf *conf)
+void logs_configure(const struct master *master, const struct conf *conf)
 {
-    log_configure(conf_text(conf, SETTING_ID_NAME), log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)),
+    log_configure(master->name, log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)),
                   log_format_parse(conf_text(conf, SETTING_ID_LOG_FORMAT)));
 }
 
@@ -31,7 +31,7 @@ int logs_open(struct master *master, struct problem *problem)
     if (result)
         return problem_set(problem, result, "log %s: %s", path ? path : "to standard error",
                            strerror(-result));
-    logs_configure(master->conf);
+    logs_configure(master, master->conf);
     return logs_open_output(master, master->conf, problem);
 }
 

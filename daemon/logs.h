@@ -14,7 +14,7 @@ struct master;
 __attribute__((warn_unused_result)) int logs_open(struct master *master, struct problem *problem);
 
 /* log.level and log.format of `conf`, from now on. */
-void logs_configure(const struct conf *conf);
+void logs_configure(const struct master *master, const struct conf *conf);
 
 /* worker_output_file of `conf`, if it wants one: the workers that write to the former one go over to it. For
  * a reload. Returns 0, or -errno with the reason, and the former one stays. */

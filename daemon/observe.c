@@ -91,11 +91,12 @@ void observe_retired(struct master *master)
 
 static void look_queue(struct master *master, unsigned looks_needed)
 {
+    uint32_t queued, limit;
     if (listener_is_empty(&master->listener))
         master->queue_empty_looks++;
     else
         master->queue_empty_looks = 0;
-    if (master->queue_empty_looks == 0)
+    if (listener_queue(&master->listener, &queued, &limit) == 0 && queued > 0)
         master_event(master, EVENT_QUEUE_WAITING, 0, 0);
     if (master->queue_empty_looks >= looks_needed)
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);

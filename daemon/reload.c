@@ -62,10 +62,11 @@ static void adopt(struct master *master, struct conf *new)
     unsigned applied = compare(master, new);
     conf_free(master->live);
     master->live = new;
-    logs_configure(new);
+    logs_configure(master, new);
     master_event(master, EVENT_SETTINGS, 0, 0);
     if (number_changed)
         master_scale(master, master->settings.workers_min, false);
+    master_event(master, EVENT_RESUME, 0, 0);
     log_info("reload: done, %u settings changed", applied);
 }
 
@@ -75,7 +76,6 @@ void reload(struct master *master)
     struct conf *new;
     if (master->policy.state >= POOL_STOPPING)
         return;
-    master_event(master, EVENT_RESUME, 0, 0);
     int result = conf_reload(master->conf, &problems, &new);
     log_problems(&problems);
     problems_fini(&problems);

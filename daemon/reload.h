@@ -8,7 +8,7 @@
 
 struct master;
 
-/* Also ends a pause. A pool that is stopping is left alone. */
+/* A file that is valid also ends a pause. A pool that is stopping is left alone. */
 void reload(struct master *master);
 
 #endif

@@ -53,6 +53,20 @@ uint32_t policy_count(const struct policy *policy, enum slot_state state)
     return count;
 }
 
+/* Even SIGKILL has not ended it, and the pool does not wait for it any more. */
+static bool is_given_up(const struct slot *slot)
+{
+    return slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS;
+}
+
+uint32_t policy_live(const struct policy *policy)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        count += policy->slots[i].state != SLOT_EMPTY && !is_given_up(&policy->slots[i]);
+    return count;
+}
+
 int64_t policy_capacity(const struct policy *policy)
 {
     return (int64_t)policy_count(policy, SLOT_STARTING) + policy_count(policy, SLOT_SERVING);
@@ -88,6 +102,13 @@ static void act(struct actions *actions, enum action_type type, const struct pol
     };
 }
 
+static void act_state(struct policy *policy, enum pool_state state, struct actions *actions)
+{
+    policy->state = state;
+    act(actions, ACTION_STATE, policy, NULL, REASON_NONE);
+    actions->items[actions->count - 1].number = state;
+}
+
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
 {
     return a_ms < b_ms ? a_ms : b_ms;
@@ -110,6 +131,7 @@ static void retire(struct policy *policy, struct slot *slot, enum reason reason,
 {
     int64_t deadline_ms = earlier(now_ms + policy->settings->graceful_timeout_ms, policy->stop_deadline_ms);
     slot_move(slot, SLOT_STEP_RETIRE, deadline_ms);
+    slot->retired_ms = now_ms;
     slot->reason = reason;
     act(actions, ACTION_RETIRE, policy, slot, reason);
 }
@@ -242,7 +264,8 @@ static void limit_slot(const struct policy *policy, struct slot *slot, int64_t n
         slot->deadline_ms =
             settings->start_timeout_ms ? slot->spawned_ms + settings->start_timeout_ms : NEVER_MS;
     else if (slot->state == SLOT_RETIRING)
-        slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->graceful_timeout_ms);
+        slot->deadline_ms =
+            earlier(slot->retired_ms + settings->graceful_timeout_ms, policy->stop_deadline_ms);
     else if (slot->state == SLOT_ABORTING)
         slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->abort_timeout_ms);
 }
@@ -263,25 +286,29 @@ static void on_pause(struct policy *policy, const struct event *event, struct ac
         policy->resting = true;
 }
 
+/* What failed before the pause does not hold up anybody after it. */
+static void end_rest(struct policy *policy, enum reason reason)
+{
+    policy->resting = false;
+    policy->spawn_reason = reason;
+    backoff_init(&policy->backoff);
+}
+
 static void on_resume(struct policy *policy, const struct event *event, struct actions *actions)
 {
     (void)event, (void)actions;
-    if (!policy->resting || policy->state >= POOL_STOPPING)
-        return;
-    policy->resting = false;
-    policy->spawn_reason = REASON_RESUME;
-    backoff_init(&policy->backoff);
+    if (policy->resting && policy->state < POOL_STOPPING)
+        end_rest(policy, REASON_RESUME);
 }
 
 static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    policy->state = POOL_STOPPING;
+    act_state(policy, POOL_STOPPING, actions);
     policy->draining = true;
     policy->stop_deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
     for (uint32_t i = 0; i < policy->slot_count; i++)
         if (policy->slots[i].state == SLOT_RETIRING)
             policy->slots[i].deadline_ms = earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
-    act(actions, ACTION_STATE, policy, NULL, REASON_STOP);
     act(actions, ACTION_REFUSE, policy, NULL, REASON_STOP);
 }
 
@@ -326,10 +353,8 @@ static void on_stop(struct policy *policy, const struct event *event, struct act
 static void on_queue_waiting(struct policy *policy, const struct event *event, struct actions *actions)
 {
     (void)event, (void)actions;
-    if (!policy->draining || !policy->resting)
-        return;
-    policy->resting = false;
-    policy->spawn_reason = REASON_QUEUE;
+    if (policy->draining && policy->resting)
+        end_rest(policy, REASON_QUEUE);
 }
 
 static void on_queue_empty(struct policy *policy, const struct event *event, struct actions *actions)
@@ -445,21 +470,10 @@ static void balance(struct policy *policy, int64_t now_ms, struct actions *actio
 
 /* ---- the pool's state ---- */
 
-/* True when no worker is left, but for those that even SIGKILL does not end. */
-static bool is_deserted(const struct policy *policy)
-{
-    for (uint32_t i = 0; i < policy->slot_count; i++) {
-        const struct slot *slot = &policy->slots[i];
-        if (slot->state != SLOT_EMPTY && !(slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS))
-            return false;
-    }
-    return true;
-}
-
 static enum pool_state state_now(const struct policy *policy)
 {
     if (policy->state >= POOL_STOPPING)
-        return !policy->draining && is_deserted(policy) ? POOL_STOPPED : policy->state;
+        return !policy->draining && policy_live(policy) == 0 ? POOL_STOPPED : policy->state;
     if (policy->resting)
         return POOL_PAUSED;
     if (policy->backoff.failures >= policy->settings->failures)
@@ -477,10 +491,8 @@ void policy_step(struct policy *policy, const struct event *event, struct action
     expire_all(policy, event->now_ms, actions);
     balance(policy, event->now_ms, actions);
     enum pool_state state = state_now(policy);
-    if (state != policy->state) {
-        policy->state = state;
-        act(actions, ACTION_STATE, policy, NULL, REASON_NONE);
-    }
+    if (state != policy->state)
+        act_state(policy, state, actions);
 }
 
 int64_t policy_deadline(const struct policy *policy)

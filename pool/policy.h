@@ -73,6 +73,9 @@ int64_t policy_deadline(const struct policy *policy);
 /* How many slots are in `state`. */
 uint32_t policy_count(const struct policy *policy, enum slot_state state);
 
+/* Workers that are not gone, in whatever state, but for those that even SIGKILL does not end. */
+uint32_t policy_live(const struct policy *policy);
+
 /* Workers that serve or are about to. */
 int64_t policy_capacity(const struct policy *policy);
 

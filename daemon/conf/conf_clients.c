@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void parse_clients(struct conf *conf, const json_t *list)
 {
@@ -23,14 +25,27 @@ static void parse_clients(struct conf *conf, const json_t *list)
     }
 }
 
+/* Whether the kernel has room for a program of ours; asked with a socket that nobody uses. */
+static bool fits(struct sock_filter *code, int length)
+{
+    struct sock_fprog program = {.len = (unsigned short)length, .filter = code};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool full = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 &&
+                errno == ENOMEM;
+    if (fd >= 0)
+        (void)close(fd);
+    return !full;
+}
+
 static void check_length(struct conf *conf, struct problems *problems)
 {
     struct sock_filter code[FILTER_MAX];
     /* The longer of the two that will be needed. */
-    if (filter_build(conf->clients, conf->client_count, true, code, FILTER_MAX) == -E2BIG)
+    int length = filter_build(conf->clients, conf->client_count, true, code, FILTER_MAX);
+    if (length < 0 || !fits(code, length))
         conf_fault(conf, problems, SETTING_ID_ALLOWED_CLIENTS,
-                   "%zu networks are too many for the kernel's filter: it takes about 1000 of IPv4 or 400 of "
-                   "IPv6; use larger networks",
+                   "%zu networks are too many for the kernel's filter; use larger networks, or raise "
+                   "net.core.optmem_max",
                    conf->client_count);
 }
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The kernel takes no longer program (BPF_MAXINSNS): about a thousand IPv4 or 400 IPv6 networks. */
+/* The kernel takes no longer program (BPF_MAXINSNS); net.core.optmem_max may stop it well before. */
 #define FILTER_MAX 4096
 
 /* Builds a program that drops every packet whose source is in none of `networks` (count 0: all are allowed),

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from kit import build, kinds
+from kit import build, fastcgi, kinds
 from kit.load import assert_all_right, assert_none_lost
 from kit.processes import children
 
@@ -123,6 +123,27 @@ def test_stop_of_an_idle_pause_starts_nobody(make_pool):
     asks(pool, "pause")
     pool.stop()
     assert pool.log().count(" started: ") == 2
+
+
+def test_stop_of_a_pause_with_a_silent_client_starts_nobody(make_pool):
+    pool = make_pool(workers=2, listen="127.0.0.1:0").up()
+    address = pool.status()["listen"]
+    assert pool.command("pause").returncode == 0
+    with fastcgi.connect(address):
+        pool.stop()
+    assert pool.log().count(" started: ") == 2
+
+
+def test_resume_that_is_overtaken_says_so(make_pool):
+    pool = make_pool(workers=1, command=[build.worker("bad"), "slow-start", "60000"], start_timeout=0).start()
+    pool.wait_status(lambda status: status["workers"])
+    assert pool.command("pause").returncode == 0
+    with pool.control() as control:
+        control.send(b'{"v":1,"command":"resume","args":{}}\n')
+        assert "progress" in control.line()
+        assert pool.command("pause").returncode == 0
+        messages = iter(control.line, None)
+        assert "paused" in next(m for m in messages if "error" in m)["error"]["text"]
 
 
 def test_quick_stop(make_pool):

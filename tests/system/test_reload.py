@@ -86,6 +86,29 @@ def test_what_needs_more_is_named_and_stays(make_pool):
     assert set(before) < set(pool.serving()), "nobody was restarted"
 
 
+def test_name_stays_in_the_log(make_pool):
+    pool = make_pool(name="one", log={"format": "json"}).up()
+    pool.write(name="two")
+    said = hup(pool)
+    assert "name has changed" in said
+    assert {json.loads(line)["pool"] for line in pool.log().splitlines()} == {"one"}
+
+
+def test_pause_ends_with_the_new_number(make_pool):
+    """And not by a file that is broken."""
+    pool = make_pool(workers=6).up()
+    assert pool.command("pause").returncode == 0
+    good = pool.file.read_text()
+    pool.file.write_text("{")
+    hup(pool)
+    assert pool.status()["state"] == "paused"
+    pool.file.write_text(good)
+    pool.write(workers=2)
+    hup(pool)
+    pool.wait_ready(2)
+    assert pool.status()["counters"]["spawned"] == 8
+
+
 def test_overrides_stay(make_pool):
     pool = make_pool(arguments=["--set", "workers=3"], workers=2).up()
     pool.write(workers=5)
@@ -126,5 +149,5 @@ def test_reload_is_ignored_in_a_stop(make_pool, make_load):
         if pool.running():
             pool.send_signal(signal.SIGHUP)
     assert pool.wait_exit() == 0
-    assert "wanted" not in pool.log()
+    assert "SIGHUP" in pool.log() and "reload: " not in pool.log()
     pool.wait_gone()

@@ -64,7 +64,8 @@ static void assert_actions(const char *expected)
         size_t length = strlen(text);
         const char *separator = i ? ", " : "";
         if (action->type == ACTION_STATE)
-            snprintf(text + length, sizeof text - length, "%s=%s", separator, pool_state_name(policy.state));
+            snprintf(text + length, sizeof text - length, "%s=%s", separator,
+                     pool_state_name(action->number));
         else if (action->type == ACTION_WANT)
             snprintf(text + length, sizeof text - length, "%s%u wanted", separator, action->number);
         else if (action->type == ACTION_REFUSE)
@@ -605,12 +606,16 @@ static void a_paused_pool_stops_without_a_worker(void **state)
     assert_actions("=stopped");
 }
 
+/* At once: the pause between starts that failed before might outlast graceful_timeout. */
 static void a_paused_pool_that_stops_serves_its_queue(void **state)
 {
     (void)state;
+    settings.backoff_initial_ms = 30000;
     happens(EVENT_START, 0, 0);
+    happens(EVENT_EXITED, 0, 0);
+    assert_actions("");
     happens(EVENT_PAUSE, 0, 0);
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 1; i < 3; i++)
         happens(EVENT_EXITED, i, 0);
     happens(EVENT_STOP, 0, 0);
     happens(EVENT_QUEUE_WAITING, 0, 0);
@@ -652,6 +657,34 @@ static void new_limits_hold_at_once(void **state)
     assert_actions("kill 2");
     passes(1000000);
     assert_int_equal(slots[4].state, SLOT_STARTING);
+}
+
+static void a_longer_graceful_timeout_holds_for_who_is_retiring(void **state)
+{
+    (void)state;
+    settings.graceful_timeout_ms = 2000;
+    run();
+    happens(EVENT_SCALE_BY, 0, -1);
+    assert_actions("2 wanted, retire 0");
+    settings.graceful_timeout_ms = 5000;
+    passes(1000);
+    happens(EVENT_SETTINGS, 0, 0);
+    passes(3999);
+    assert_actions("");
+    passes(1);
+    assert_actions("kill 0");
+}
+
+static void who_outlives_sigkill_is_not_waited_for(void **state)
+{
+    (void)state;
+    run();
+    happens(EVENT_SCALE_BY, 0, -1);
+    passes(settings.graceful_timeout_ms);
+    assert_actions("kill 0");
+    assert_int_equal(policy_live(&policy), 3);
+    passes(POLICY_REAP_MS);
+    assert_int_equal(policy_live(&policy), 2);
 }
 
 static void a_shorter_pause_and_a_lower_maximum_hold_at_once(void **state)
@@ -749,6 +782,8 @@ int main(void)
         TEST(a_paused_pool_stops_without_a_worker),
         TEST(a_paused_pool_that_stops_serves_its_queue),
         TEST(new_limits_hold_at_once),
+        TEST(a_longer_graceful_timeout_holds_for_who_is_retiring),
+        TEST(who_outlives_sigkill_is_not_waited_for),
         TEST(a_shorter_pause_and_a_lower_maximum_hold_at_once),
         TEST(broken_invariants_are_found),
     };
