@@ -97,7 +97,7 @@ def test_death_under_load(kind, listen, directory, make_pool, make_load, record_
     load = make_load(target(address), clients=clients, script=script, mix=MIX)
     load.wait_ok(40)
     slowest = 0
-    for turn in range(build.count(2, 20)):
+    for turn in range(build.count(2, 8)):
         orphans = slay(pool)
         assert len(orphans) >= 2
         load.wait_ok(30)  # they serve without a master

@@ -94,7 +94,7 @@ def test_nothing_is_lost(kind, make_pool, make_load, record_property):
     pool = make_pool(command=command, workers=3, graceful_timeout=60).up()
     load = make_load(pool.address, clients=6, mix="GET:100,POST:5000,GET:1?delay=3", script=script)
     load.wait_ok(20)
-    rounds = build.count(5, 100)
+    rounds = build.count(3, 30)
     for turn in range(rounds):
         asks(pool, "pause" if turn % 2 else "SIGWINCH")
         paused(pool)
