@@ -4,23 +4,6 @@
 
 #include "pool/assert.h"
 
-static const char *const pool_state_names[POOL_STATES] = {
-#define POOL_STATE(id, name) [POOL_##id] = name,
-#include "pool/pool_state.def"
-#undef POOL_STATE
-};
-
-const char *pool_state_name(enum pool_state state)
-{
-    return pool_state_names[state];
-}
-
-uint32_t policy_slots_for(int64_t workers)
-{
-    ASSERT(workers >= 0 && workers <= POLICY_WORKERS_MAX);
-    return (uint32_t)(workers + (workers + 9) / 10);
-}
-
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
                  uint32_t slot_count)
 {
@@ -43,49 +26,6 @@ void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count)
         slot_init(&slots[i]);
     policy->slots = slots;
     policy->slot_count = slot_count;
-}
-
-uint32_t policy_count(const struct policy *policy, enum slot_state state)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        count += policy->slots[i].state == state;
-    return count;
-}
-
-/* Even SIGKILL has not ended it, and the pool does not wait for it any more. */
-static bool is_given_up(const struct slot *slot)
-{
-    return slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS;
-}
-
-uint32_t policy_live(const struct policy *policy)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        count += policy->slots[i].state != SLOT_EMPTY && !is_given_up(&policy->slots[i]);
-    return count;
-}
-
-int64_t policy_capacity(const struct policy *policy)
-{
-    return (int64_t)policy_count(policy, SLOT_STARTING) + policy_count(policy, SLOT_SERVING);
-}
-
-int64_t policy_target(const struct policy *policy)
-{
-    return policy->resting ? 0 : policy->wanted;
-}
-
-bool policy_is_open(const struct policy *policy)
-{
-    return policy->draining || policy->state < POOL_STOPPING;
-}
-
-void policy_scale_range(const struct policy *policy, int64_t *ret_low, int64_t *ret_high)
-{
-    *ret_low = 1;
-    *ret_high = settings_static(policy->settings) ? POLICY_WORKERS_MAX : policy->settings->workers_max;
 }
 
 /* ---- acting on one worker ---- */

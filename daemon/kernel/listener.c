@@ -1,13 +1,11 @@
-/*
- * Listening sockets. Of a unix path, the lock file alone says whether a master lives: workers that outlived
- * theirs keep the socket answering.
- */
+/* Listening sockets; see listener.h. */
 #include "daemon/kernel/listener.h"
 
 #include "daemon/base/clock.h"
 #include "daemon/kernel/adopt.h"
 #include "daemon/kernel/diag.h"
 #include "daemon/kernel/filter.h"
+#include "daemon/kernel/path_lock.h"
 #include "pool/assert.h"
 
 #include <errno.h>
@@ -16,17 +14,14 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_TRIES 100
 /* TCP_DEFER_ACCEPT, in seconds. A client that is silent for so long reaches a worker all the same, so it is
  * long: web servers send at once, and who does not (a check of the port, a client that hangs) would hold a
  * libfcgi worker for good. It is not longer, for the kernel counts it in retransmissions, in seven bits, and
  * shifts a 64-bit number by that count: an hour is 36. */
-#define DEFER_S        3600
-#define LOCK_PATH_SIZE (sizeof(struct sockaddr_un) + sizeof ".lock")
+#define DEFER_S 3600
 
 static void close_cleanup(const int *fd)
 {
@@ -34,91 +29,7 @@ static void close_cleanup(const int *fd)
         (void)close(*fd);
 }
 
-/* --- lock and path --- */
-
-static void lock_path(const char *path, char ret_path[LOCK_PATH_SIZE])
-{
-    (void)snprintf(ret_path, LOCK_PATH_SIZE, "%s.lock", path);
-}
-
-/* Whether `path` still leads to the open file. */
-static bool same_file(int fd, const char *path)
-{
-    struct stat open_file, named;
-    return fstat(fd, &open_file) == 0 && lstat(path, &named) == 0 && open_file.st_dev == named.st_dev &&
-           open_file.st_ino == named.st_ino;
-}
-
-/* Opens the lock file, and says whether it is new. Returns the descriptor, or -errno; -EAGAIN: its holder has
- * just taken it away. */
-static int lock_open(const char *lock, bool *ret_fresh)
-{
-    int fd = open(lock, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-    *ret_fresh = fd >= 0;
-    if (fd >= 0)
-        return fd;
-    if (errno != EEXIST)
-        return -errno;
-    fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT ? -EAGAIN : -errno;
-    return fd;
-}
-
-/* Whose lock file is it? Not ours alone: a link to somebody's file, or put there to mislead us. */
-static bool is_trusted(int fd)
-{
-    struct stat found;
-    return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_uid == geteuid() &&
-           found.st_nlink <= 1 && (found.st_mode & 022) == 0;
-}
-
-/* The pid in the lock file, for people; 0 when there is none yet. */
-static long lock_holder(int fd)
-{
-    char text[24] = "";
-    (void)!pread(fd, text, sizeof text - 1, 0);
-    return strtol(text, NULL, 10);
-}
-
-/* Takes the lock of `path`. `ret_fresh`: there was no lock file, so no master of ours made what is at the
- * path. Returns the descriptor, or -errno with the reason. */
-static int lock_take(const char *path, bool *ret_fresh, struct problem *problem)
-{
-    char lock[LOCK_PATH_SIZE];
-    lock_path(path, lock);
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        int fd = lock_open(lock, ret_fresh);
-        if (fd == -EAGAIN)
-            continue;
-        if (fd < 0)
-            return problem_set(problem, fd, "cannot open the lock file %s: %s", lock, strerror(-fd));
-        if (!is_trusted(fd)) {
-            (void)close(fd);
-            return problem_set(
-                problem, -EPERM,
-                "the lock file %s is not a file of ours alone (owner, mode, links); take it away", lock);
-        }
-        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            int error = errno;
-            long holder = lock_holder(fd);
-            (void)close(fd);
-            if (error == EWOULDBLOCK)
-                return problem_set(problem, -EADDRINUSE,
-                                   "unix:%s is in use by another master, pid %ld (lock %s is held)", path,
-                                   holder, lock);
-            return problem_set(problem, -error, "cannot lock %s: %s", lock, strerror(error));
-        }
-        /* The former holder may have taken the file away between our open and our lock. */
-        if (same_file(fd, lock)) {
-            (void)!ftruncate(fd, 0);
-            (void)dprintf(fd, "%ld\n", (long)getpid());
-            return fd;
-        }
-        (void)close(fd);
-    }
-    return problem_set(problem, -EADDRINUSE, "the lock file %s is being replaced all the time", lock);
-}
+/* --- what is at the path --- */
 
 /* Whether nobody listens on the socket at an address any more. */
 static bool is_stale(const struct address *address)
@@ -217,7 +128,7 @@ static int open_unix(const struct listener_options *options, struct listener *li
 {
     const char *path = address_path(&listener->address);
     if (path != NULL) {
-        int lock_fd = lock_take(path, ret_fresh_lock, problem);
+        int lock_fd = path_lock_take(path, ret_fresh_lock, problem);
         if (lock_fd < 0)
             return lock_fd;
         listener->lock_fd = lock_fd;
@@ -430,13 +341,8 @@ void listener_close(struct listener *listener)
         remove_path(listener);
         (void)close(listener->fd);
     }
-    if (listener->lock_fd >= 0) {
-        char lock[LOCK_PATH_SIZE];
-        lock_path(address_path(&listener->address), lock);
-        if (same_file(listener->lock_fd, lock))
-            (void)unlink(lock);
-        (void)close(listener->lock_fd);
-    }
+    if (listener->lock_fd >= 0)
+        path_lock_release(address_path(&listener->address), listener->lock_fd);
     free(listener->clients);
     *listener = (struct listener)LISTENER_INIT;
 }
