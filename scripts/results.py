@@ -29,9 +29,10 @@ def system(path):
         figures = ", ".join(f"{p.get('name')} {p.get('value')}" for p in case.iter("property"))
         if figures:
             text += f"| {case.get('name')} | {figures} | {float(case.get('time')):.1f} |\n"
-    count = int(suite.get("tests"))
+    skipped = int(suite.get("skipped", 0))
+    count = int(suite.get("tests")) - skipped
     bad = int(suite.get("failures")) + int(suite.get("errors"))
-    return f"{text}\n{count - bad} of {count} tests passed in {float(suite.get('time')):.0f} s.\n"
+    return f"{text}\n{count - bad} of {count} tests passed in {float(suite.get('time')):.0f} s, {skipped} skipped.\n"
 
 
 def fuzz(path):
@@ -46,12 +47,13 @@ PARTS = {"sim": ("Simulation", sim), "system": ("System tests", system), "fuzz":
 
 
 def provenance():
-    model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    cpuinfo = pathlib.Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
     memory = int(re.search(r"MemTotal:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) / 1048576
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True,
                             text=True).stdout.strip()
     return (f"At {commit or 'an unknown commit'}, on {model[1] if model else platform.machine()}, {os.cpu_count()} "
-            f"cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, virtual.\n")
+            f"cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}{', virtual' if 'hypervisor' in cpuinfo else ''}.\n")
 
 
 def replace(text, title, section):

@@ -23,6 +23,7 @@ struct exchange {
     int64_t deadline_ms; /* 0: none */
     bool include;
     bool sends; /* false once the worker does not read any more */
+    bool reset; /* said by send(): what was received may end too early */
     struct bytes body;
     const struct dialect *dialect;
     union dialect_client client;
@@ -99,8 +100,10 @@ static void send_some(struct exchange *exchange)
 
     if (sent >= 0)
         exchange->out_position += (size_t)sent;
-    else if (errno != EAGAIN && errno != EINTR)
+    else if (errno != EAGAIN && errno != EINTR) {
         exchange->sends = false;
+        exchange->reset = errno == ECONNRESET;
+    }
 }
 
 /* Splits the response into header and body. A header that is none shows at the end. */
@@ -152,6 +155,10 @@ static int receive_some(struct exchange *exchange)
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return GOES_ON;
+    if (got == 0 && exchange->reset) {
+        got = -1; /* send() was told, and recv() sees an end like any other */
+        errno = ECONNRESET;
+    }
     if (got < 0)
         return request_fail(EXIT_FAILED, "the connection broke before the end of the request: %s",
                             strerror(errno));

@@ -66,6 +66,8 @@ int path_lock_take(const char *path, bool *ret_fresh, struct problem *problem)
         int fd = open_lock(lock, ret_fresh);
         if (fd == -EAGAIN)
             continue;
+        if (fd == -ENOENT)
+            return problem_set(problem, fd, "cannot listen on unix:%s: its directory does not exist", path);
         if (fd < 0)
             return problem_set(problem, fd, "cannot open the lock file %s: %s", lock, strerror(-fd));
         if (!is_trusted(fd)) {

@@ -136,6 +136,25 @@ def test_bad_answer_fails(protocol, answer, text, ask):
     assert text in command.stderr, command.stderr
 
 
+def test_scgi_answer_that_a_reset_cut_fails():
+    """Over TCP, a worker that closes with the body unread resets the connection; what came before may not be all."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"Content-Length: 1000\r\n\r\nhello")
+        for _ in range(5):
+            thread = threading.Thread(target=serve)
+            thread.start()
+            command = run("request", "--scgi", "--to", f"127.0.0.1:{listener.getsockname()[1]}", "--body", "-",
+                          stdin="x" * 8000000)
+            thread.join()
+            assert command.returncode == 70 and "connection broke" in command.stderr, command.stderr
+
+
 def test_what_scgi_cannot_say_is_refused(directory):
     for param in ("CONTENT_LENGTH=many", "CONTENT_LENGTH=", "SCGI=2"):
         command = run("request", "--scgi", "--to", f"unix:{directory}/nobody", "--param", param)
