@@ -21,7 +21,7 @@ void announce_init(struct announce *ret_announce)
 void announce_start(struct master *master)
 {
     struct announce *announce = master->announce;
-    if (detach_waits(&announce->detach) && conf_text(master->conf, SETTING_ID_LOG_FILE))
+    if (detach_waits(&announce->detach))
         recent_start();
     notify_start(&announce->notify, master->loop);
 }
@@ -74,7 +74,7 @@ static void describe(const struct policy *policy, char *ret_text, size_t size)
 {
     const char *state = pool_state_name(policy->state);
     uint32_t serving = policy_count(policy, SLOT_SERVING);
-    uint32_t live = policy->slot_count - policy_count(policy, SLOT_EMPTY);
+    uint32_t live = policy_live(policy);
     if (policy->state == POOL_FAILING)
         snprintf(ret_text, size, "%s: workers fail to start; see the log", state);
     else if (policy->state >= POOL_STOPPING)
@@ -98,18 +98,29 @@ void announce_workers(struct master *master)
     notify_status(notify, text);
 }
 
+/* The log, with all that tells why workers do not come up, went to where announce_failure writes. */
+static bool was_seen(const struct conf *conf)
+{
+    return !conf_text(conf, SETTING_ID_LOG_FILE) &&
+           log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)) <= LOG_LEVEL_WARNING &&
+           strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "log") == 0;
+}
+
 bool announce_failure(const struct announce *announce, const struct conf *conf)
 {
     const char *file = conf_text(conf, SETTING_ID_LOG_FILE);
     if (!announce->failed)
         return false;
-    fprintf(stderr, "fcgipool: pool %s did not become ready: workers fail to start",
+    fprintf(stderr, "fcgipool: pool %s did not become ready: workers fail to start; ",
             conf_text(conf, SETTING_ID_NAME));
-    if (file) {
-        fprintf(stderr, "; the last of it (more is in %s):\n", file);
-        recent_print(stderr);
-    } else {
-        fputs("; see above\n", stderr);
+    if (was_seen(conf)) {
+        fputs("see above\n", stderr);
+        return true;
     }
+    if (file)
+        fprintf(stderr, "the last of it (more is in %s):\n", file);
+    else
+        fputs("the last of it:\n", stderr);
+    recent_print(stderr);
     return true;
 }

@@ -173,7 +173,7 @@ void control_error(struct control_client *client, int code, const char *format, 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    unicode_mend(text); /* it may be cut, and what it quotes may be a path in any encoding */
+    unicode_make_printable(text, strlen(text)); /* what it quotes may be a path in any encoding */
     end_wait(client);
     send_error(client, code, text);
 }

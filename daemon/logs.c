@@ -13,7 +13,8 @@ void logs_configure(const struct master *master, const struct conf *conf)
                   log_format_parse(conf_text(conf, SETTING_ID_LOG_FORMAT)));
 }
 
-int logs_open_output(struct master *master, const struct conf *conf, struct problem *problem)
+/* worker_output_file of `conf`, if it wants one. Returns 0, or -errno with the reason. */
+static int open_output(struct master *master, const struct conf *conf, struct problem *problem)
 {
     const char *path = conf_text(conf, SETTING_ID_WORKER_OUTPUT_FILE);
     if (strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "file") != 0)
@@ -32,7 +33,7 @@ int logs_open(struct master *master, struct problem *problem)
         return problem_set(problem, result, "log %s: %s", path ? path : "to standard error",
                            strerror(-result));
     logs_configure(master, master->conf);
-    return logs_open_output(master, master->conf, problem);
+    return open_output(master, master->conf, problem);
 }
 
 /* Tells how it went; returns `result`. */

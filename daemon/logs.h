@@ -16,11 +16,6 @@ __attribute__((warn_unused_result)) int logs_open(struct master *master, struct 
 /* log.level and log.format of `conf`, from now on. */
 void logs_configure(const struct master *master, const struct conf *conf);
 
-/* worker_output_file of `conf`, if it wants one: the workers that write to the former one go over to it. For
- * a reload. Returns 0, or -errno with the reason, and the former one stays. */
-__attribute__((warn_unused_result)) int logs_open_output(struct master *master, const struct conf *conf,
-                                                         struct problem *problem);
-
 /* Both files anew. One that cannot be opened goes on being used; that is logged, and the (last) reason
  * returned as -errno. */
 int logs_reopen(struct master *master, struct problem *problem);

@@ -21,7 +21,7 @@ static const struct {
     {"resume", cmd_resume, "bring the workers back after a pause"},
     {"status", cmd_status, "show the pool and its workers"},
     {"check", cmd_check, "validate a control file"},
-    {"request", cmd_request, "send one FastCGI request"},
+    {"request", cmd_request, "send one request to the pool"},
     {"version", cmd_version, "print the version"},
 };
 

@@ -350,6 +350,7 @@ int master_run(const struct conf *conf, struct announce *announce)
     else
         serve(&master);
     fini(&master);
+    log_close();
     if (announce_failure(announce, conf))
         return EXIT_FAILED;
     return result == -EADDRINUSE ? EXIT_NOT_NOW : result ? EXIT_FAILED : EXIT_DONE;

@@ -50,11 +50,12 @@ struct master {
     struct control control;
     struct announce *announce; /* borrowed */
     ev_io signals;
-    ev_timer deadline;     /* policy_deadline */
-    ev_timer look_starts;  /* while workers start: do they accept? */
-    ev_timer look_retired; /* while workers retire: have they no request in hand? */
-    ev_timer look_queue;   /* while the pool stops: is the queue empty? */
-    ev_periodic never;     /* keeps libev from waking up by itself */
+    bool outlives_terminal; /* it was started with SIGHUP ignored */
+    ev_timer deadline;      /* policy_deadline */
+    ev_timer look_starts;   /* while workers start: do they accept? */
+    ev_timer look_retired;  /* while workers retire: have they no request in hand? */
+    ev_timer look_queue;    /* while the pool stops: is the queue empty? */
+    ev_periodic never;      /* keeps libev from waking up by itself */
     unsigned queue_empty_looks;
 
     struct rlimit descriptors;     /* RLIMIT_NOFILE as it was, for the workers */

@@ -80,6 +80,8 @@ static void send_due(struct notify *notify)
         ev_timer_start(notify->loop, &notify->retry);
         return;
     }
+    if (sent < 0)
+        notify->status[0] = '\0'; /* not said */
     if (sent < 0 && (notify->due & DUE_READY))
         log_warning("NOTIFY_SOCKET does not take that the pool is ready: %s", strerror(errno));
     notify->due = 0;

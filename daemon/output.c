@@ -1,9 +1,9 @@
 /* Workers' output; see output.h. */
 #include "daemon/output.h"
 
-#include "daemon/base/json_text.h"
 #include "daemon/base/log.h"
 #include "daemon/base/sink.h"
+#include "daemon/base/unicode.h"
 #include "daemon/output_file.h"
 #include "daemon/recent.h"
 
@@ -62,7 +62,7 @@ static size_t piece_length(const char *text, size_t length)
     while (start > 0 && length - start < 4 && ((unsigned char)text[--start] & 0xc0) == 0x80)
         ;
     bool cut =
-        start > 0 && (unsigned char)text[start] >= 0xc0 && !json_text_character(text + start, length - start);
+        start > 0 && (unsigned char)text[start] >= 0xc0 && !unicode_length(text + start, length - start);
     return cut ? start : length;
 }
 

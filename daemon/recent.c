@@ -1,9 +1,12 @@
 /* The last lines, as a ring; see recent.h. */
 #include "daemon/recent.h"
 
+#include "daemon/base/unicode.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 static struct {
     bool on;
@@ -32,9 +35,7 @@ void recent_add(const char *format, ...)
     va_start(args, format);
     vsnprintf(line, RECENT_LINE_SIZE, format, args);
     va_end(args);
-    for (unsigned char *c = (unsigned char *)line; *c; c++)
-        if ((*c < ' ' && *c != '\t') || *c == 0x7f)
-            *c = '?';
+    unicode_make_printable(line, strlen(line));
 }
 
 void recent_print(FILE *stream)

@@ -1,6 +1,6 @@
 /*
  * The last lines that tell why workers do not come up: what they wrote, how they died. Kept for the person
- * who waits at `start -d`, whose terminal the log does not reach. Like the log a module with a state of its
+ * who waits at `start -d`, whose terminal the log need not reach. Like the log a module with a state of its
  * own: lines come from wherever the log's do.
  */
 #ifndef FCGIPOOL_DAEMON_RECENT_H
@@ -16,7 +16,7 @@
 void recent_start(void);
 void recent_stop(void);
 
-/* Control characters become '?'. Does nothing unless started. */
+/* What is not printable becomes '?'. Does nothing unless started. */
 __attribute__((format(printf, 1, 2))) void recent_add(const char *format, ...);
 
 /* Prints them, the oldest first, each after two spaces. */

@@ -48,7 +48,8 @@ static void on_scale(struct master *master, const struct signalfd_siginfo *info)
 static void on_hangup(struct master *master, const struct signalfd_siginfo *info)
 {
     if (is_from_terminal(info)) {
-        on_stop(master, info);
+        if (!master->outlives_terminal)
+            on_stop(master, info);
         return;
     }
     log_signal(info, "reload");
@@ -103,6 +104,12 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
                 table[i].function(master, &info);
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 int signals_start(struct master *master)
 {
     sigset_t set;
@@ -113,6 +120,7 @@ int signals_start(struct master *master)
     if (fd < 0)
         return -errno;
     sigprocmask(SIG_BLOCK, &set, NULL);
+    master->outlives_terminal = is_ignored(SIGHUP); /* nohup */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a log at its size limit is a full disk, and no reason to die */
     ev_io_init(&master->signals, on_readable, fd, EV_READ);

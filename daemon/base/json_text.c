@@ -1,31 +1,9 @@
 /* Any bytes as the inside of a JSON string; see json_text.h. */
 #include "daemon/base/json_text.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "daemon/base/unicode.h"
 
-size_t json_text_character(const char *text, size_t length)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *bytes = (const unsigned char *)text;
-    if (length == 0)
-        return 0;
-    if (bytes[0] < 0x80)
-        return 1;
-    size_t size = bytes[0] >= 0xf0 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
-    if (bytes[0] < 0xc0 || bytes[0] > 0xf4 || size > length)
-        return 0;
-    uint32_t code = bytes[0] & (0x7fU >> size);
-    for (size_t i = 1; i < size; i++) {
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (bytes[i] & 0x3f);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < least[size] || surrogate || code > 0x10ffff ? 0 : size;
-}
+#include <string.h>
 
 static size_t escape_code(unsigned code, char *ret_text)
 {
@@ -79,7 +57,7 @@ size_t json_text_escape(const char *text, size_t length, char *ret_text)
 {
     size_t written = 0;
     for (size_t i = 0; i < length;) {
-        size_t size = json_text_character(text + i, length - i);
+        size_t size = unicode_length(text + i, length - i);
         written += escape(text + i, size, ret_text + written);
         i += size ? size : 1;
     }

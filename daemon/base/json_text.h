@@ -15,7 +15,4 @@
  * U+009F too) are escaped; each byte that is no part of valid UTF-8 becomes U+FFFD. */
 size_t json_text_escape(const char *text, size_t length, char *ret_text);
 
-/* The length of the valid UTF-8 character (RFC 3629, section 4) at the begin of `text`; 0: there is none. */
-size_t json_text_character(const char *text, size_t length);
-
 #endif

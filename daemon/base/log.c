@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/sink.h"
+#include "daemon/base/unicode.h"
 #include "pool/assert.h"
 
 #include <stdarg.h>
@@ -110,11 +111,8 @@ static size_t format_text(const struct frame *frame, const char *text, size_t le
                     ? snprintf(ret_line, FRAME_MAX, "%s output worker %u pid %ld: ", now, frame->slot,
                                (long)frame->pid)
                     : snprintf(ret_line, FRAME_MAX, "%s %s ", now, level_names[frame->level]);
-    char *to = ret_line + start;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        to[i] = (c < ' ' && c != '\t') || c == 0x7f ? '?' : text[i];
-    }
+    memcpy(ret_line + start, text, length);
+    unicode_make_printable(ret_line + start, length);
     return (size_t)start + length;
 }
 
@@ -225,6 +223,14 @@ void log_flush(void)
 {
     sink_flush(&out.sink);
     out.blocked = false;
+}
+
+void log_close(void)
+{
+    log_flush();
+    (void)tell_of_dropped();
+    sink_close(&out.sink);
+    out.sink = (struct sink)SINK_INIT;
 }
 
 void assert_failed(const char *expression, const char *file, int line)

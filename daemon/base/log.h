@@ -2,7 +2,7 @@
  * The master's log: one line an event, to a file or standard error (see sink.h for what happens when that
  * takes no more). As text, "2026-11-20T12:00:00.123+00:00 LEVEL text", or as one JSON object a line,
  * {"time":...,"level":...,"pool":...,"message":...}; a worker's line also has "worker" (its slot) and "pid".
- * The one module with a state of its own: a line can be wanted anywhere in daemon/.
+ * A module with a state of its own: a line can be wanted anywhere in daemon/.
  */
 #ifndef FCGIPOOL_DAEMON_BASE_LOG_H
 #define FCGIPOOL_DAEMON_BASE_LOG_H
@@ -37,6 +37,9 @@ __attribute__((warn_unused_result)) int log_open(const char *file);
 /* Opens the file anew. Returns 0, or -errno, and the old one goes on being used. */
 __attribute__((warn_unused_result)) int log_reopen(void);
 
+/* Writes what waits, says how many lines were dropped, and closes: to standard error from now on. */
+void log_close(void);
+
 /* From now on. `pool` is the name in JSON lines (copied; NULL: none), at most 64 bytes. At first: everything
  * from INFO up, as text. */
 void log_configure(const char *pool, enum log_level level, enum log_format format);
@@ -45,7 +48,7 @@ void log_configure(const char *pool, enum log_level level, enum log_format forma
 enum log_level log_level_parse(const char *word);
 enum log_format log_format_parse(const char *word);
 
-/* One line. Newlines and control characters become '?' in text, escapes in JSON. */
+/* One line. What is not printable becomes '?' in text (unicode_make_printable), escapes in JSON. */
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
 
 /* The same, rate-limited. */

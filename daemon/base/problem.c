@@ -9,19 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names from a control file must not reach a terminal as control sequences (C1, U+0080 to U+009F, included),
- * nor split the line; and a text that was cut must still be one that JSON can carry. */
-static void make_printable(char *text)
-{
-    unicode_mend(text);
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        if (*c < ' ' || *c == 0x7f)
-            *c = '?';
-        else if (c[0] == 0xc2 && c[1] < 0xa0)
-            c[0] = c[1] = '?';
-    }
-}
-
 int problem_set(struct problem *problem, int error, const char *format, ...)
 {
     /* The arguments may point into the problem itself. */
@@ -31,7 +18,7 @@ int problem_set(struct problem *problem, int error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(filled.text, sizeof filled.text, format, arguments);
     va_end(arguments);
-    make_printable(filled.text);
+    unicode_make_printable(filled.text, strlen(filled.text));
     *problem = filled;
     return error;
 }
@@ -78,7 +65,8 @@ void problems_add(struct problems *problems, const struct problem *problem)
         memory_must(reallocarray(problems->items, problems->count + 1, sizeof *problems->items));
     memmove(&problems->items[at + 1], &problems->items[at], (problems->count - at) * sizeof *problems->items);
     problems->items[at] = *problem;
-    make_printable(problems->items[at].path);
+    char *path = problems->items[at].path;
+    unicode_make_printable(path, strlen(path));
     problems->count++;
 }
 

@@ -1,28 +1,43 @@
 /* One destination of lines; see sink.h. */
 #include "daemon/base/sink.h"
 
+#include "daemon/base/brief_write.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/memory.h"
 #include "pool/assert.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* After a write that took its time: the rest of it is the loop's. */
+#define REST_MS (20 * BRIEF_WRITE_MS)
+
 /* ---- writing ---- */
 
-static ssize_t write_some(const struct sink *sink, const char *text, size_t length)
+static ssize_t write_shared(struct sink *sink, const char *text, size_t length)
 {
-    struct pollfd ready = {.fd = sink->fd, .events = POLLOUT};
-    if (sink->way == SINK_SEND)
-        return send(sink->fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sink->way == SINK_POLL && poll(&ready, 1, 0) != 1) {
+    if (clock_now_ms() < sink->rest_until_ms) {
         errno = EAGAIN;
         return -1;
     }
+    ssize_t written = brief_write(sink->fd, text, length);
+    if (written >= 0 ? (size_t)written == length : errno != EINTR)
+        return written;
+    sink->rest_until_ms = clock_now_ms() + REST_MS;
+    errno = EAGAIN;
+    return written;
+}
+
+static ssize_t write_some(struct sink *sink, const char *text, size_t length)
+{
+    if (sink->way == SINK_SEND)
+        return send(sink->fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sink->way == SINK_SHARED)
+        return write_shared(sink, text, length);
     return write(sink->fd, text, length);
 }
 
@@ -102,7 +117,7 @@ static int open_stderr(enum sink_way *ret_way)
     (void)fstat(STDERR_FILENO, &st);
     if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
         fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    *ret_way = fd >= 0 || S_ISREG(st.st_mode) ? SINK_WRITE : S_ISSOCK(st.st_mode) ? SINK_SEND : SINK_POLL;
+    *ret_way = fd >= 0 || S_ISREG(st.st_mode) ? SINK_WRITE : S_ISSOCK(st.st_mode) ? SINK_SEND : SINK_SHARED;
     return fd >= 0 ? fd : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
@@ -116,6 +131,7 @@ static bool is_same_file(int a, int b)
 /* The rest of a line goes where its begin is, or nowhere. `next_fd` may be none, -1. */
 static void leave(struct sink *sink, int next_fd)
 {
+    sink->rest_until_ms = 0;
     sink_flush(sink);
     if (sink->begun && (next_fd < 0 || !is_same_file(sink->fd, next_fd))) {
         sink->dropped++;
@@ -155,7 +171,7 @@ int sink_open(struct sink *sink, const char *path)
     sink->fd = fd;
     sink->way = way;
     sink->write_max =
-        way == SINK_POLL || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) ? PIPE_BUF : SSIZE_MAX;
+        way == SINK_SHARED || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) ? PIPE_BUF : SSIZE_MAX;
     return 0;
 }
 

@@ -1,23 +1,25 @@
 /*
  * One destination of lines: a file, or standard error in whatever shape it comes. Lines are gathered
- * (sink_put) and written together (sink_flush), never blocking: what a full disk, pipe or terminal does not
- * take is dropped, whole lines only, and counted. A line of which a part was taken is finished before
- * anything else, so none is torn.
+ * (sink_put) and written together (sink_flush), never blocking (but see SINK_SHARED): what a full
+ * disk, pipe or terminal does not take is dropped, whole lines only, and counted. A line of which a part was
+ * taken is finished before anything else, so none is torn.
  */
 #ifndef FCGIPOOL_DAEMON_BASE_SINK_H
 #define FCGIPOOL_DAEMON_BASE_SINK_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Longest line, its newline included. */
 #define SINK_LINE_MAX 65536
 
 /* How to write without waiting. */
 enum sink_way {
-    SINK_WRITE, /* a file, or a description of our own with O_NONBLOCK */
-    SINK_SEND,  /* a socket, as systemd gives */
-    SINK_POLL,  /* somebody else's blocking description, which takes up to PIPE_BUF when it is ready */
+    SINK_WRITE,  /* a file, or a description of our own with O_NONBLOCK */
+    SINK_SEND,   /* a socket, as systemd gives */
+    SINK_SHARED, /* somebody else's blocking description: a write ends after 1 ms, and the next is 20 ms later
+                  */
 };
 
 struct sink {
@@ -25,6 +27,7 @@ struct sink {
     int fd;
     enum sink_way way;
     size_t write_max;      /* lines written at one time, in bytes: others may write to the same pipe */
+    int64_t rest_until_ms; /* monotonic: SINK_SHARED is left alone before */
     int error;             /* positive errno of the last write; 0: it took all */
     unsigned long dropped; /* lines lost; whoever tells of them sets it to 0 */
     bool begun;            /* a part of the line at the buffer's begin was written */
@@ -35,7 +38,7 @@ struct sink {
 /* Standard error as it is, before anything was opened. */
 #define SINK_INIT                                                                                            \
     {                                                                                                        \
-        .fd = 2, .way = SINK_POLL, .write_max = 4096                                                         \
+        .fd = 2, .way = SINK_SHARED, .write_max = 4096                                                       \
     }
 
 /* Makes `path` (copied; appended to, made with mode 0640, no link of either kind; NULL: standard error) the

@@ -29,16 +29,21 @@ size_t unicode_length(const char *text, size_t left)
     return code < lowest[length] || code > 0x10ffff || surrogate ? 0 : length;
 }
 
-void unicode_mend(char *text)
+/* Of the character of `length` bytes at `text`; 0: it is none. */
+static bool is_printable(const unsigned char *text, size_t length)
 {
-    for (size_t left = strlen(text); left > 0;) {
-        size_t length = unicode_length(text, left);
-        if (length == 0) {
-            *text = '?';
-            length = 1;
-        }
-        text += length;
-        left -= length;
+    if (length == 1)
+        return (text[0] >= ' ' || text[0] == '\t') && text[0] != 0x7f;
+    return length > 2 || (length == 2 && (text[0] != 0xc2 || text[1] >= 0xa0));
+}
+
+void unicode_make_printable(char *text, size_t length)
+{
+    for (size_t step; length > 0; text += step, length -= step) {
+        size_t bytes = unicode_length(text, length);
+        step = bytes ? bytes : 1;
+        if (!is_printable((const unsigned char *)text, bytes))
+            memset(text, '?', step);
     }
 }
 

@@ -11,8 +11,10 @@
  */
 size_t unicode_length(const char *text, size_t left);
 
-/* Turns every byte that belongs to no character into '?', as at the end of a text that was cut. */
-void unicode_mend(char *text);
+/* Makes text from anywhere safe for a terminal, a line and JSON: every byte of a control character (C0 but
+ * the tab, DEL, and C1, U+0080 to U+009F), and every byte that belongs to no character, as at the end of a
+ * text that was cut, becomes '?'. */
+void unicode_make_printable(char *text, size_t length);
 
 /* How many bytes of `text` (UTF-8) to show where there is room for `limit`: as many as end with a character.
  */

@@ -32,8 +32,30 @@ static bool is_trusted(int fd)
            (peer.uid == 0 || peer.uid == geteuid() || geteuid() == 0);
 }
 
-/* Returns 0 with the connection, or an exit code. */
-static int connect_to(const char *path, FILE **ret_stream)
+static const char late[] = "the time was over before it was done";
+
+/* What is left until the deadline (0: none) limits what `option` says, SO_RCVTIMEO or SO_SNDTIMEO. Returns
+ * false with errno EAGAIN when it has passed. */
+static bool limit_time(int fd, int option, int64_t deadline_ms)
+{
+    int64_t left_ms = deadline_ms ? deadline_ms - clock_now_ms() : 0;
+    struct timeval limit = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+    errno = EAGAIN;
+    return (!deadline_ms || left_ms > 0) && setsockopt(fd, SOL_SOCKET, option, &limit, sizeof limit) == 0;
+}
+
+static int fail_to_connect(const char *path, int error)
+{
+    if (error == ENOENT || error == ECONNREFUSED)
+        return fail(EXIT_NO_MASTER, path, "no master runs here");
+    if (error == EAGAIN)
+        return fail(EXIT_NOT_NOW, path, late);
+    return fail(EXIT_FAILED, path, strerror(error));
+}
+
+/* Returns 0 with the connection, or an exit code. A master that does not run need not take it: the deadline
+ * (0: none) counts here too. */
+static int connect_to(const char *path, int64_t deadline_ms, FILE **ret_stream)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
@@ -43,9 +65,9 @@ static int connect_to(const char *path, FILE **ret_stream)
     if (fd < 0)
         return fail(EXIT_FAILED, path, strerror(errno));
     int code = EXIT_DONE;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address))
-        code = errno == ENOENT || errno == ECONNREFUSED ? fail(EXIT_NO_MASTER, path, "no master runs here")
-                                                        : fail(EXIT_FAILED, path, strerror(errno));
+    if (!limit_time(fd, SO_SNDTIMEO, deadline_ms) ||
+        connect(fd, (const struct sockaddr *)&address, sizeof address))
+        code = fail_to_connect(path, errno);
     else if (!is_trusted(fd))
         code = fail(EXIT_FAILED, path, "belongs to another user's process");
     else if (!(*ret_stream = fdopen(fd, "r+")))
@@ -72,12 +94,8 @@ static void end_progress(bool shown)
 /* getline() until the deadline (0: none). Returns false with errno EAGAIN when it has passed. */
 static bool read_line(FILE *stream, int64_t deadline_ms, char **line, size_t *size)
 {
-    int64_t left_ms = deadline_ms ? deadline_ms - clock_now_ms() : 0;
-    struct timeval limit = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
-    errno = EAGAIN;
-    if (deadline_ms && left_ms <= 0)
+    if (!limit_time(fileno(stream), SO_RCVTIMEO, deadline_ms))
         return false;
-    setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     errno = 0;
     return getline(line, size, stream) > 0;
 }
@@ -107,11 +125,11 @@ static int read_answer(FILE *stream, const char *path, int64_t deadline_ms, json
         }
         json_decref(message);
     }
-    bool late = code < 0 && errno == EAGAIN;
+    bool was_late = code < 0 && errno == EAGAIN;
     free(line);
-    if (late) {
+    if (was_late) {
         end_progress(shown);
-        return fail(EXIT_NOT_NOW, path, "the time was over before it was done");
+        return fail(EXIT_NOT_NOW, path, late);
     }
     return code < 0 ? fail(EXIT_FAILED, path, "the master went away without an answer") : code;
 }
@@ -146,7 +164,7 @@ int client_run_within(int64_t timeout_ms, const char *file, const char *control,
     else if ((error = conf_control_socket(file, path, sizeof path)) != 0)
         code = fail(EXIT_USAGE, file, strerror(-error));
     if (code == EXIT_DONE)
-        code = connect_to(path, &stream);
+        code = connect_to(path, deadline_ms, &stream);
     if (code == EXIT_DONE) {
         json_dumpf(request, stream, JSON_COMPACT);
         fputc('\n', stream);

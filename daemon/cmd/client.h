@@ -12,12 +12,13 @@
 __attribute__((warn_unused_result)) int client_run(const char *file, const char *control, const char *command,
                                                    json_t *args, json_t **ret_result);
 
-/* A whole command that has neither arguments nor a result of its own: argv[0] is its name here and there.
- * Returns the exit code. */
-int client_command(int argc, char **argv, const char *usage);
 /* The same within `timeout_ms` (0: no limit): 75 when the time is over. The master goes on with it. */
 __attribute__((warn_unused_result)) int client_run_within(int64_t timeout_ms, const char *file,
                                                           const char *control, const char *command,
                                                           json_t *args, json_t **ret_result);
+
+/* A whole command that has neither arguments nor a result of its own: argv[0] is its name here and there.
+ * Returns the exit code. */
+int client_command(int argc, char **argv, const char *usage);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The subcommands, one a file (cmd_NAME.c). argv[0] is the subcommand; each returns an exit code of
- * options.h.
+ * The subcommands, one a file (cmd_NAME.c). argv[0] is the subcommand; each returns an exit code
+ * (daemon/base/exit_code.h).
  */
 #ifndef FCGIPOOL_DAEMON_CMD_CMD_H
 #define FCGIPOOL_DAEMON_CMD_CMD_H

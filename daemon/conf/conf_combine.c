@@ -102,7 +102,26 @@ static void check_worker_output(struct conf *conf, struct problems *problems)
                   conf->texts[where]);
 }
 
-static void warn_of_background(struct conf *conf, struct problems *problems)
+/* Usual in containers; but a link, which no log is written through, and of a descriptor that a master in the
+ * background gives up. */
+static bool is_standard_stream(const char *path)
+{
+    return path && (strcmp(path, "/dev/stderr") == 0 || strcmp(path, "/dev/stdout") == 0);
+}
+
+static void check_standard_streams(struct conf *conf, struct problems *problems)
+{
+    enum setting_id log = SETTING_ID_LOG_FILE, output = SETTING_ID_WORKER_OUTPUT_FILE;
+    if (sound(conf, log) && is_standard_stream(conf->texts[log]))
+        conf_fault(conf, problems, log,
+                   "%s is no file; the log goes to standard error when log.file is left out",
+                   conf->texts[log]);
+    if (sound(conf, output) && is_standard_stream(conf->texts[output]))
+        conf_fault(conf, problems, output, "%s is no file; use worker_output \"inherit\" or \"log\"",
+                   conf->texts[output]);
+}
+
+static void check_background(struct conf *conf, struct problems *problems)
 {
     const char *output = conf->texts[SETTING_ID_WORKER_OUTPUT];
     if (!sound(conf, SETTING_ID_daemon) || !conf->settings.daemon)
@@ -110,10 +129,11 @@ static void warn_of_background(struct conf *conf, struct problems *problems)
     if (!conf->texts[SETTING_ID_LOG_FILE] && sound(conf, SETTING_ID_LOG_FILE))
         conf_warn(conf, problems, SETTING_ID_daemon,
                   "without log.file nobody sees the log once the pool is ready");
-    if (output && strcmp(output, "inherit") == 0)
-        conf_warn(
-            conf, problems, SETTING_ID_WORKER_OUTPUT,
-            "in the background there is nothing to inherit once the pool is ready: what workers write is lost");
+    /* The workers would have what the command was given for as long as they live, and whoever waits for its
+     * end (ssh, a shell's $(...)) would wait for theirs. */
+    if (output && sound(conf, SETTING_ID_WORKER_OUTPUT) && strcmp(output, "inherit") == 0)
+        conf_fault(conf, problems, SETTING_ID_WORKER_OUTPUT,
+                   "\"inherit\" does not work in the background; use \"log\" or \"file\"");
 }
 
 void conf_combine(struct conf *conf, struct problems *problems)
@@ -123,9 +143,10 @@ void conf_combine(struct conf *conf, struct problems *problems)
     check_order(conf, problems, SETTING_ID_backoff_initial_ms, SETTING_ID_backoff_max_ms);
     check_sockets_differ(conf, problems);
     check_worker_output(conf, problems);
+    check_standard_streams(conf, problems);
     warn_of_scaling(conf, problems);
     warn_of_cut_requests(conf, problems);
-    warn_of_background(conf, problems);
+    check_background(conf, problems);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         if (conf_given(conf, id) && sound(conf, id) && !settings_table[id].in_effect)
             conf_warn(conf, problems, id, "accepted, but not yet in effect");

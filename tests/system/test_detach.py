@@ -145,13 +145,32 @@ def test_without_log_file_startup_is_seen_and_warned_of(make_pool):
 
 @pytest.mark.parametrize("settings, warned", [({"daemon": True}, ["log.file"]),
                                               ({"daemon": True, "log": {"file": "/tmp/x"}}, []),
-                                              ({"daemon": False, "worker_output": "inherit"}, []),
-                                              ({"daemon": True, "worker_output": "inherit"}, ["log.file", "inherit"])])
+                                              ({"daemon": False, "worker_output": "inherit"}, [])])
 def test_check_warns(settings, warned, make_pool):
     answer = make_pool(**settings).command("check")
     assert answer.returncode == 0
     lines = [line for line in answer.stderr.splitlines() if "once the pool is ready" in line]
     assert len(lines) == len(warned) and all(word in line for word, line in zip(warned, lines)), answer
+
+
+@pytest.mark.parametrize("way", ["check", "start", "start -d"])
+def test_output_is_not_inherited(way, make_pool):
+    """The workers would keep the caller's descriptors, and a caller that reads to their end would never return."""
+    pool = make_pool(worker_output="inherit", daemon=True if way != "start -d" else None)
+    answer = pool.command(*way.split())
+    assert answer.returncode == 78, answer
+    assert re.search(rf'^{pool.file}:\d+:\d+: worker_output: "inherit" does not work in the background', answer.stderr,
+                     re.M), answer.stderr
+    nothing_left(pool)
+
+
+@pytest.mark.parametrize("output", ["log", "file"])
+def test_caller_that_reads_to_the_end_returns(output, directory, make_pool):
+    """As $(fcgipool start -d) and ssh do: nobody keeps what the command was given."""
+    pool = make_pool(worker_output=output, worker_output_file=str(directory / "out") if output == "file" else None)
+    process = begin(pool)
+    assert end(process)[0] == 0
+    pool.command("stop")
 
 
 def test_second_one_is_refused(make_pool):
@@ -204,6 +223,19 @@ def test_command_that_fails_at_once(logs, directory, make_pool):
     assert not (directory / "pid").exists()
 
 
+@pytest.mark.parametrize("settings", [{"worker_output": "file", "worker_output_file": "out"},
+                                      {"log": {"level": "error"}}, {"log": {"file": "log", "level": "error"}}, {}])
+def test_reason_is_told_whatever_is_logged_where(settings, make_pool):
+    pool = make_pool(command=complaining(), workers=1, failures=1, **settings)
+    answer = pool.detach()
+    assert answer.returncode == 70, answer
+    assert "exited with code 3" in answer.stderr and COMPLAINT in answer.stderr, answer.stderr
+    assert ("see above" in answer.stderr) == (settings == {}), answer.stderr
+    if settings:
+        assert re.search(rf"; the last of it.*:\n(?:  .*\n)*  worker 0 pid \d+: {COMPLAINT} 0\n  worker 0 pid \d+ exited",
+                         answer.stderr), answer.stderr
+
+
 def test_only_the_last_lines_are_shown(directory, make_pool):
     pool = make_pool(command=complaining(50), workers=1, failures=1, log={"file": str(directory / "log")})
     answer = pool.detach()
@@ -213,10 +245,10 @@ def test_only_the_last_lines_are_shown(directory, make_pool):
 
 
 def test_terminal_is_safe_from_what_workers_write(directory, make_pool):
-    pool = make_pool(command=["/bin/sh", "-c", r"printf '\033[31mred\007\n' >&2; exit 1"], failures=1,
+    pool = make_pool(command=["/bin/sh", "-c", r"printf '\033[31mred\007\302\233\233\n' >&2; exit 1"], failures=1,
                      log={"file": str(directory / "log")})
     answer = pool.detach()
-    assert answer.returncode == 70 and "?[31mred?" in answer.stderr and "\033" not in answer.stderr
+    assert answer.returncode == 70 and "?[31mred????\n" in answer.stderr and not re.search("[\033\x80-\x9f\ufffd]", answer.stderr)
 
 
 def test_command_that_never_accepts(directory, make_pool):
@@ -269,6 +301,24 @@ def test_parent_is_told_twice(directory, make_pool):
         process.send_signal(signal.SIGTERM)
         assert end(process)[0] == 70
     nothing_left(pool)
+
+
+@pytest.mark.parametrize("way", ["fails", "comes up"])
+def test_started_with_child_signals_ignored(way, directory, make_pool):
+    """As by a program that does not care for its children: they would vanish before anybody can wait for them."""
+    pool = make_pool(command=complaining() if way == "fails" else waiting_for(directory / "go"), failures=1)
+    (directory / "go").touch()
+    process = begin(pool, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    code, error = end(process)
+    if way == "fails":
+        assert code == 70 and "did not become ready" in error, (code, error)
+        nothing_left(pool)
+        return
+    assert code == 0, error
+    before = pool.serving()
+    os.kill(before[0], signal.SIGKILL)
+    pool.wait_status(lambda status: len(pool.serving(status)) == 2 and before[0] not in pool.serving(status),
+                     what="its successor")
 
 
 def test_nohup(directory, make_pool):

@@ -9,32 +9,11 @@ import time
 import pytest
 
 from kit import build
+from kit.idle import settle, switches
 from kit.wait import wait_until
 
 # libev wakes by itself every 59.7 s unless it is told otherwise; the full run would see it twice.
 SECONDS = 130 if build.FULL else 5
-
-
-def switches(pid):
-    """How often the threads of a process have gone to sleep."""
-    total = 0
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/status") as stream:
-            total += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", stream.read(), re.M)[1])
-    return total
-
-
-def settle(pool):
-    """Waits until whatever watched the start has been put away; new workers are on probation for a second."""
-    pool.wait_ready()
-    pool.wait_status(lambda status: all(each["age_ms"] > 2000 for each in status["workers"]), what="some age")
-
-    def still():
-        before = switches(pool.pid)
-        end = time.monotonic() + 0.5
-        wait_until(lambda: time.monotonic() > end, 2)
-        return switches(pool.pid) == before
-    wait_until(still, 20, "an idle master")
 
 
 def test_no_system_call(directory, make_pool, record_property):

@@ -1,8 +1,10 @@
 """Log files: their formats, workers' output in a file of its own, and that rotation loses no line."""
 
+import fcntl
 import gzip
 import json
 import os
+import pty
 import re
 import select
 import signal
@@ -113,6 +115,19 @@ def test_file_that_cannot_be_opened(settings, named, make_pool):
     assert pool.wait_exit() == 70
     assert re.search(rf"^{named}{pool.directory}\S*: (No such file|Is a directory)", pool.log(), re.M), pool.log()
     assert not Path(pool.socket_path).exists()
+
+
+@pytest.mark.parametrize("path", ["/dev/stderr", "/dev/stdout"])
+@pytest.mark.parametrize("settings, said", [
+    ({"log": {"file": None}}, r'log\.file: {} is no file; the log goes to standard error when log\.file is left out'),
+    ({"worker_output": "file", "worker_output_file": None}, r'worker_output_file: {} is no file; use worker_output "inh'),
+])
+def test_standard_streams_are_no_files(settings, said, path, make_pool):
+    settings = json.loads(json.dumps(settings).replace("null", json.dumps(path)))
+    pool = make_pool(**settings)
+    answer = pool.command("check")
+    assert answer.returncode == 78
+    assert re.search(rf"^{pool.file}:\d+:\d+: {said.format(path)}", answer.stderr, re.M), answer.stderr
 
 
 # Reopening.
@@ -279,6 +294,28 @@ def test_rotation_loses_nothing(kind, make_pool, make_load, record_property):
     record_property("lines a second", round(count / seconds))
 
 
+def test_rotation_finds_the_master_of_another_user(make_pool):
+    """Its control socket is where root does not look for it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a master as another user")
+    pool = make_pool(user=54321, control_socket=None, log={"file": "logs/pool.log"}, worker_output="file",
+                     worker_output_file="logs/out.log")
+    pool.write(command=[pool.within_reach(build.worker("bad"), "bad"), "chatter", "1000"])
+    with Rotation(pool) as rotation:
+        pool.up()
+        os.chown(rotation.config, 0, 0)
+        assert pool.command("reopen").returncode == 69, "root finds it: this test says nothing"
+        rotation.rotate("out.log", "pool.log")
+        wait_until(lambda: b"was opened anew" in rest_of(rotation.logs / "pool.log")
+                   and rest_of(rotation.logs / "out.log").count(b"\n") > 10, 10, "lines in the new files")
+        rotation.rotate("out.log", "pool.log")
+        wait_until(lambda: rest_of(rotation.logs / "out.log"), 10, "lines in the new file")
+        (pool.directory / "enough").touch()
+        wait_until(lambda: rest_of(rotation.logs / "out.log").count(b"done ") == 2, 10, "the last lines")
+        pool.stop()
+        check_lines(rotation.text("out.log").splitlines(), 2)
+
+
 def test_rotation_tells_what_went_wrong(make_pool):
     """A pool that cannot open its file anew fails the rotation, by name, and serves on."""
     pool = make_pool(log={"file": "logs/pool.log"})
@@ -380,6 +417,44 @@ def test_pipe_that_nobody_reads(make_pool):
     assert all(re.fullmatch(rb"\S+ (info|warning|output) [^\n]*", line) for line in lines)
     dropped = sum(int(count) for count in re.findall(rb"warning (\d+) log lines were dropped", text))
     assert dropped > 10000
+
+
+@pytest.mark.parametrize("user", [None, 54321])
+def test_terminal_that_nobody_reads(user, make_pool):
+    """`su app -c 'fcgipool start'` from root's terminal: the master cannot open it anew for itself, and must not
+    make it non-blocking for whoever shares it. It never waits for it."""
+    if user and os.geteuid() != 0:
+        pytest.skip("only root can start a master as another user")
+    ours, theirs = pty.openpty()
+    pool = make_pool(user=user, workers=2)
+    pool.write(command=[pool.within_reach(build.worker("bad"), "bad"), "chatter", "2000"])
+    pool.stderr = theirs
+    text = b""
+
+    def read():
+        nonlocal text
+        text += os.read(ours, 1 << 16)
+        return text
+    try:
+        pool.up()
+        assert not fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK
+        held = {os.readlink(f"/proc/{pool.pid}/fd/{fd}"): fd for fd in os.listdir(f"/proc/{pool.pid}/fd")}
+        assert os.ttyname(theirs) in held
+        over = time.monotonic() + 2
+        while time.monotonic() < over:  # a terminal is full after 100 ms of that
+            assert pool.request().status == 200 and pool.status()["state"] == "running"
+        wait_until(lambda: re.search(rb"warning \d+ log lines were dropped", read()), 20, "how many were dropped")
+        pool.stop()
+        while readable(ours):
+            read()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    whole = re.compile(rb"\S+ (info|warning|output) [^\n]*")
+    lines = text.replace(b"\r\n", b"\n").split(b"\n")
+    assert len(lines) > 100 and all(whole.fullmatch(line) for line in lines[:-1])
+    outputs = [line for line in lines[:-1] if b" output " in line]
+    assert all(re.search(rb"(line \d+ \d+ x* end|done \d+ \d+)$", line) for line in outputs)
 
 
 @pytest.mark.parametrize("settings", [

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from kit import build
+from kit.idle import settle, switches
 from kit.kinds import complaining, waiting_for
 from kit.wait import wait_until
-from test_idle import settle, switches
 
 
 class Listener:
@@ -96,7 +96,8 @@ def test_stopping(way, make_pool, listener):
     else:
         pool.stop(signal.SIGTERM if way == "signal" else signal.SIGINT)
     assert listener.values("STOPPING") == ["1"]
-    assert listener.seen[-1][1:] != ("STATUS", "running: 2 workers serve")
+    said = listener.values("STATUS")
+    assert said[said.index("running: 2 workers serve") + 1:][:1] == ["stopping: 2 workers are left"], said
     assert listener.values("READY") == ["1"]
 
 
@@ -111,6 +112,19 @@ def test_stopping_is_said_at_the_beginning(make_pool, listener):
         assert pool.alive()
         pool.send_signal(signal.SIGTERM)
         pool.wait_exit()
+
+
+def test_status_that_was_lost_is_said_again(make_pool, listener):
+    """systemd's socket may be gone for a while, as when it is executed anew."""
+    pool = make_pool(environment=listener.environment).up()
+    listener.wait("STATUS", "running: 2 workers serve")
+    os.rename(listener.name, listener.name + ".away")
+    assert pool.command("scale", "3").returncode == 0
+    pool.wait_ready(workers=3)
+    os.rename(listener.name + ".away", listener.name)
+    assert "running: 3 workers serve" not in listener.values("STATUS")
+    assert pool.command("scale", "3").returncode == 0  # anything that happens
+    listener.wait("STATUS", "running: 3 workers serve")
 
 
 def test_failing(make_pool, listener):

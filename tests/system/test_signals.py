@@ -1,6 +1,9 @@
 """Signals that mean something later, or nothing: the pool lives."""
 
+import os
+import pty
 import re
+import resource
 import signal
 
 import pytest
@@ -24,6 +27,61 @@ def test_child_signal_from_outside_is_harmless(make_pool):
     for _ in range(50):
         pool.send_signal(signal.SIGCHLD)
     assert pool.serving() == before and pool.request().status == 200
+
+
+@pytest.mark.parametrize("nohup", [False, True])
+def test_terminal_that_goes_away(nohup, make_pool):
+    ours, theirs = pty.openpty()
+    pool = make_pool()
+    pool.terminal = theirs
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+    try:
+        pool.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        os.close(theirs)
+    try:
+        pool.wait_ready()
+    finally:
+        os.close(ours)
+    if not nohup:
+        pool.wait_log(r"SIGHUP from pid 0: graceful stop$")
+        assert pool.wait_exit() == 0
+        return
+    pool.send_signal(signal.SIGUSR2)
+    pool.wait_log(r"SIGUSR2\b")  # the hangup is read before that
+    assert pool.request().status == 200 and "graceful stop" not in pool.log()
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_log("reload: ")
+    pool.stop()
+
+
+def test_started_with_child_signals_ignored(make_pool):
+    """Workers that end are noticed even so."""
+    pool = make_pool()
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        pool.start()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    pool.wait_ready()
+    first = pool.serving()[0]
+    os.kill(first, signal.SIGKILL)
+    pool.wait_status(lambda status: len(pool.serving(status)) == 2 and first not in pool.serving(status),
+                     what="its successor")
+    pool.stop()
+
+
+def test_log_at_its_size_limit(make_pool):
+    """It is like a full disk: no reason to die of SIGXFSZ."""
+    pool = make_pool(command=[build.worker("bad"), "stderr-flood", "1"], log={"file": "pool.log"},
+                     limits={resource.RLIMIT_FSIZE: 30000}).up()
+    log = pool.directory / "pool.log"
+    wait_until(lambda: log.stat().st_size == 30000, 10, "a log at its limit")
+    pool.command("scale", "3")
+    pool.wait_ready(workers=3)
+    assert log.stat().st_size == 30000 and pool.request().status == 200
+    pool.stop()
 
 
 @pytest.mark.parametrize("name", ["PIPE", "URG", "CONT"])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -78,6 +79,25 @@ def test_master_that_hangs(make_pool):
     try:
         assert pool.command("status", "--wait", "ready", "--timeout", "0.3").returncode == 75
     finally:
+        pool.send_signal(signal.SIGCONT)
+
+
+def test_master_that_hangs_with_a_full_queue(make_pool):
+    """Not even the connection comes about."""
+    pool = make_pool().up()
+    pool.send_signal(signal.SIGSTOP)
+    others = []
+    try:
+        with pytest.raises(BlockingIOError):
+            while True:
+                others.append(socket.socket(socket.AF_UNIX))
+                others[-1].setblocking(False)
+                others[-1].connect(pool.control_path)
+        answer = pool.command("status", "--wait", "ready", "--timeout", "0.3", timeout=20)
+        assert answer.returncode == 75 and "time was over" in answer.stderr, answer
+    finally:
+        for each in others:
+            each.close()
         pool.send_signal(signal.SIGCONT)
 
 

@@ -56,6 +56,7 @@ class Pool:
         self.user = user
         self.limits = limits or {}
         self.terminal = None  # descriptor of a terminal that the master is to have
+        self.stderr = None  # descriptor for its standard error; else it goes to log_file
         self.binary = binary or self.within_reach(build.fcgipool(), "fcgipool")
         self.log_file = directory / "master.log"
         self.process = None
@@ -110,7 +111,7 @@ class Pool:
             self.process = subprocess.Popen(
                 [self.binary, "start", *self.arguments, str(self.file)],
                 stdin=subprocess.DEVNULL if self.terminal is None else self.terminal, stdout=log,
-                stderr=log, env=self.environment, cwd=self.directory, start_new_session=True,
+                stderr=log if self.stderr is None else self.stderr, env=self.environment, cwd=self.directory, start_new_session=True,
                 preexec_fn=prepare if self.limits or self.terminal is not None else None, **as_user)
         self.tree.note(self.process.pid)
         return self

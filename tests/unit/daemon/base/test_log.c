@@ -63,8 +63,10 @@ static void test_text(void **state)
     log_info("%s %d", "hello", 7);
     log_output(3, 4711, "from\0a\tworker\33", 14);
     log_error("two\nlines");
+    log_output(3, 4711, "\x9b\xc2\x9b \xc3\xbc", 6);
+    log_flush();
     assert_log(TIME " info hello 7\n" TIME " output worker 3 pid 4711: from[?]a\tworker[?]\n" TIME
-                    " error two[?]lines\n");
+                    " error two[?]lines\n" TIME " output worker 3 pid 4711: [?][?][?] \xc3\xbc\n");
 }
 
 static void test_json(void **state)
@@ -190,6 +192,21 @@ static void test_lost_lines_are_told_to_workers_lines_too(void **state)
                     " output worker 1 pid 2: after\n");
 }
 
+/* Nor is a line left torn that was begun. */
+static void test_lost_lines_are_told_at_the_end(void **state)
+{
+    (void)state;
+    log_info("before");
+    limit_file_size(strlen(read_file("log")) + 5);
+    log_info("torn");
+    log_info("lost");
+    log_info("lost too");
+    limit_file_size(0);
+    log_close();
+    assert_log(TIME " info before\n" TIME " info torn\n" TIME
+                    " warning 2 log lines were dropped: the log did not take them\n");
+}
+
 static void test_failed_open_changes_nothing(void **state)
 {
     (void)state;
@@ -219,6 +236,7 @@ int main(void)
         TEST(test_limit),
         TEST(test_lost_lines_are_told),
         TEST(test_lost_lines_are_told_to_workers_lines_too),
+        TEST(test_lost_lines_are_told_at_the_end),
         TEST(test_failed_open_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

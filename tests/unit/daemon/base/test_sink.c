@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -336,6 +338,72 @@ static void test_standard_error_untouched(void **state)
     close(ends[1]);
 }
 
+/* Nothing may take longer than that; else the test dies of the signal. */
+static void limit_time(time_t seconds)
+{
+    static timer_t timer;
+    static bool made;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2};
+    struct itimerspec limit = {.it_value.tv_sec = seconds};
+    if (!made)
+        assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    made = true;
+    assert_int_equal(timer_settime(timer, 0, &limit, NULL), 0);
+}
+
+/* Somebody else's terminal is ready with room for one byte, takes a newline as two, and a write of more waits
+ * for the one who reads. */
+static void test_standard_error_is_a_terminal_that_nobody_reads(void **state)
+{
+    (void)state;
+    static char text[4 << 20];
+    static struct sink first = SINK_INIT;
+    int put_count = 0, next = 0, got;
+    struct itimerval timer, alarm_before = {.it_value.tv_sec = 1000};
+    struct sigaction action;
+    int ours = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(ours >= 0 && grantpt(ours) == 0 && unlockpt(ours) == 0);
+    int terminal = open(ptsname(ours), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0);
+    setitimer(ITIMER_REAL, &alarm_before, NULL);
+    int before = be_stderr(terminal);
+    sink = first;
+    limit_time(60);
+    for (; put_count < 5000; put_count++) {
+        char number[128];
+        snprintf(number, sizeof number, "%-98d", put_count); /* 100 with the terminal's "\r\n" */
+        if (put_count % 100)
+            put(number);
+        else
+            line(number);
+    }
+    limit_time(0);
+    assert_true(sink.dropped > 0);
+    assert_int_equal(sink.error, EAGAIN);
+    assert_int_equal(fcntl(terminal, F_GETFL) & O_NONBLOCK, 0);
+    size_t length = drain(ours, text, sizeof text);
+    line("");
+    sink.rest_until_ms = 0;
+    sink_flush(&sink);
+    drain(ours, text + length, sizeof text - length);
+    end_stderr(before);
+    char *rest = text;
+    for (; sscanf(rest, "%d", &got) == 1; rest += 100) {
+        assert_true(got >= next);
+        assert_memory_equal(rest + 98, "\r\n", 2);
+        next = got + 1;
+    }
+    assert_true(next > 0);
+    assert_true(*rest == '\0' || strcmp(rest, "\r\n") == 0);
+    /* Whoever has set an alarm keeps it. */
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_sec = 0}, &timer);
+    assert_true(timer.it_value.tv_sec > 900);
+    assert_int_equal(sigaction(SIGALRM, NULL, &action), 0);
+    assert_true(action.sa_handler == SIG_DFL);
+    close(ours);
+    close(terminal);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -355,6 +423,7 @@ int main(void)
         TEST(test_standard_error_is_a_socket),
         TEST(test_standard_error_is_a_pipe),
         TEST(test_standard_error_untouched),
+        TEST(test_standard_error_is_a_terminal_that_nobody_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
