@@ -33,7 +33,7 @@ static int check(const char *file, const struct options_sets *sets, bool dump)
     struct problems problems = PROBLEMS_INIT;
     struct conf *conf = NULL;
 
-    int r = conf_load(file, sets->items, sets->count, &problems, &conf);
+    int r = conf_check(file, sets->items, sets->count, &problems, &conf);
     if (r == 0)
         conf_probe(conf, &problems);
     problems_print(&problems, stderr);

@@ -245,7 +245,7 @@ static int target_of_pool(const char *file, struct address *ret_address, const s
     __attribute__((cleanup(free_conf))) struct conf *conf = NULL;
     struct problem problem;
 
-    if (conf_load(file, NULL, 0, &problems, &conf) < 0) {
+    if (conf_check(file, NULL, 0, &problems, &conf) < 0) {
         problems_print(&problems, stderr);
         return EXIT_BAD_CONFIG;
     }

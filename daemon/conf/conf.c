@@ -48,6 +48,14 @@ void conf_warn(struct conf *conf, struct problems *problems, enum setting_id id,
     va_end(arguments);
 }
 
+void conf_denied(struct conf *conf, struct problems *problems, enum setting_id id, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(conf, problems, id, conf->lenient, format, arguments);
+    va_end(arguments);
+}
+
 bool conf_given(const struct conf *conf, enum setting_id id)
 {
     return conf->places[id].source != CONF_DEFAULT;
@@ -155,7 +163,7 @@ static void keep_sets(struct conf *conf, char *const *sets, size_t set_count)
 
 /* `former`: whose users and groups are taken over; NULL: they are looked up. */
 static int load(const char *file, char *const *sets, size_t set_count, const struct conf *former,
-                struct problems *problems, struct conf **ret_conf)
+                bool lenient, struct problems *problems, struct conf **ret_conf)
 {
     struct conf *conf __attribute__((cleanup(free_conf))) = NULL;
     size_t errors_before = problems->errors;
@@ -163,6 +171,7 @@ static int load(const char *file, char *const *sets, size_t set_count, const str
     int r = make(file, problems, &conf);
     if (r < 0)
         return r;
+    conf->lenient = lenient;
     r = read_file(conf, problems);
     if (r < 0)
         return r;
@@ -170,10 +179,12 @@ static int load(const char *file, char *const *sets, size_t set_count, const str
     for (size_t i = 0; i < set_count; i++)
         conf_collect_set(conf, sets[i], problems);
     conf_resolve(conf, problems);
-    if (former)
+    if (former) {
         conf_keep_names(conf, former);
-    else
+    } else {
         conf_resolve_names(conf, problems);
+        conf_resolve_credentials(conf, problems);
+    }
     conf_resolve_privileges(conf, problems);
     conf_resolve_listen(conf, problems);
     conf_resolve_clients(conf, problems);
@@ -189,7 +200,13 @@ static int load(const char *file, char *const *sets, size_t set_count, const str
 int conf_load(const char *file, char *const *sets, size_t set_count, struct problems *problems,
               struct conf **ret_conf)
 {
-    return load(file, sets, set_count, NULL, problems, ret_conf);
+    return load(file, sets, set_count, NULL, false, problems, ret_conf);
+}
+
+int conf_check(const char *file, char *const *sets, size_t set_count, struct problems *problems,
+               struct conf **ret_conf)
+{
+    return load(file, sets, set_count, NULL, true, problems, ret_conf);
 }
 
 int conf_reload(const struct conf *former, struct problems *problems, struct conf **ret_conf)
@@ -197,7 +214,7 @@ int conf_reload(const struct conf *former, struct problems *problems, struct con
     size_t set_count = 0;
     while (former->sets[set_count])
         set_count++;
-    return load(former->file, former->sets, set_count, former, problems, ret_conf);
+    return load(former->file, former->sets, set_count, former, false, problems, ret_conf);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -234,6 +251,9 @@ void conf_free(struct conf *conf)
     free_strings(conf->argv);
     free_strings(conf->environment);
     free(conf->credentials.groups);
+    free(conf->user.name);
+    free(conf->user.home);
+    free(conf->user.shell);
     free(conf->limits);
     free(conf->clients);
     free(conf->named);

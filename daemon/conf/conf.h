@@ -25,6 +25,10 @@ struct conf;
 __attribute__((warn_unused_result)) int conf_load(const char *file, char *const *sets, size_t set_count,
                                                   struct problems *problems, struct conf **ret_conf);
 
+/* The same for who starts nothing: that we ourselves have no right to start it is a warning. */
+__attribute__((warn_unused_result)) int conf_check(const char *file, char *const *sets, size_t set_count,
+                                                   struct problems *problems, struct conf **ret_conf);
+
 /* The same file with the same overrides again, for a running master: users and groups are not looked up (that
  * may wait for a name service), those of `former` stay. */
 __attribute__((warn_unused_result)) int conf_reload(const struct conf *former, struct problems *problems,
@@ -67,8 +71,8 @@ const struct cidr *conf_allowed_clients(const struct conf *conf, size_t *ret_cou
  * for a master. */
 void conf_probe(struct conf *conf, struct problems *problems);
 
-/* A worker's arguments, and its whole environment: the master's as it was at load (not with clear_env), and
- * `env`. NULL-terminated; owned by the object. */
+/* A worker's arguments, and its whole environment: `env`, and unless `clear_env` is set, the master's as it
+ * was at load, with HOME, USER, LOGNAME and SHELL of another user's. NULL-terminated; owned by the object. */
 char **conf_argv(const struct conf *conf);
 char **conf_environment(const struct conf *conf);
 

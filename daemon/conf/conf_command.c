@@ -13,6 +13,9 @@
 /* Where execvp would look without a PATH. */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
+/* HOME, USER, LOGNAME, SHELL. */
+#define PERSONAL 4
+
 static void make_argv(struct conf *conf)
 {
     const json_t *command = conf->values[SETTING_ID_COMMAND];
@@ -23,11 +26,39 @@ static void make_argv(struct conf *conf)
         conf->argv[i] = memory_must(strdup(json_string_value(json_array_get(command, i))));
 }
 
-/* True when `entry` ("NAME=value") is set anew by `env`. */
-static bool replaced(const char *entry, const json_t *env)
+/* What of our environment says who we are. */
+static bool is_personal(const char *entry, size_t length)
+{
+    static const char *const names[] = {"HOME", "USER", "LOGNAME", "SHELL", "XDG_RUNTIME_DIR"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == length && memcmp(names[i], entry, length) == 0)
+            return true;
+    return false;
+}
+
+/* True when `entry` ("NAME=value") is not the workers', or set anew by `env`. */
+static bool replaced(const struct conf *conf, const char *entry)
 {
     size_t length = strcspn(entry, "=");
-    return json_object_getn(env, entry, length) != NULL;
+    return json_object_getn(conf->values[SETTING_ID_ENV], entry, length) != NULL ||
+           (conf->changes_user && is_personal(entry, length));
+}
+
+/* What login would say of the workers' user, as far as it is known and `env` says nothing else. Returns how
+ * many entries were added. */
+static size_t add_personal(struct conf *conf, char **entries)
+{
+    const struct {
+        const char *name, *value;
+    } all[PERSONAL] = {{"HOME", conf->user.home},
+                       {"USER", conf->user.name},
+                       {"LOGNAME", conf->user.name},
+                       {"SHELL", conf->user.shell}};
+    size_t count = 0;
+    for (size_t i = 0; i < PERSONAL; i++)
+        if (all[i].value && all[i].value[0] && !json_object_get(conf->values[SETTING_ID_ENV], all[i].name))
+            entries[count++] = memory_text("%s=%s", all[i].name, all[i].value);
+    return count;
 }
 
 static void make_environment(struct conf *conf)
@@ -39,10 +70,13 @@ static void make_environment(struct conf *conf)
 
     while (!conf->settings.clear_env && environ && environ[inherited])
         inherited++;
-    conf->environment = memory_must(calloc(inherited + json_object_size(env) + 1, sizeof *conf->environment));
+    conf->environment =
+        memory_must(calloc(inherited + PERSONAL + json_object_size(env) + 1, sizeof *conf->environment));
     for (size_t i = 0; i < inherited; i++)
-        if (!replaced(environ[i], env))
+        if (!replaced(conf, environ[i]))
             conf->environment[count++] = memory_must(strdup(environ[i]));
+    if (conf->changes_user && !conf->settings.clear_env)
+        count += add_personal(conf, conf->environment + count);
     json_object_foreach(env, key, value)
     {
         conf->environment[count++] = memory_text("%s=%s", key, json_string_value(value));

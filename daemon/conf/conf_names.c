@@ -25,20 +25,32 @@ static bool parse_id(const char *text, unsigned *ret_id)
     return true;
 }
 
-/* The uid that the setting names. False: it is not set, or there is none, which is then a fault. */
-static bool find_user(struct conf *conf, enum setting_id id, uid_t *ret_uid, struct problems *problems)
+/* Why there is no entry: POSIX knows no single way to say that nobody has the name. */
+static bool service_failed(int error)
+{
+    return error && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
+}
+
+/* The uid that the setting names, and its entry when it does so by name, else NULL. False: it is not set, or
+ * there is none, which is then a fault. */
+static bool find_user(struct conf *conf, enum setting_id id, uid_t *ret_uid, const struct passwd **ret_entry,
+                      struct problems *problems)
 {
     const char *text = conf->texts[id];
+    *ret_entry = NULL;
     if (!text || conf->places[id].faulty)
         return false;
     if (parse_id(text, ret_uid))
         return true;
-    const struct passwd *user = getpwnam(text);
-    if (user)
-        *ret_uid = user->pw_uid;
+    errno = 0;
+    *ret_entry = getpwnam(text);
+    if (*ret_entry)
+        *ret_uid = (*ret_entry)->pw_uid;
+    else if (service_failed(errno))
+        conf_fault(conf, problems, id, "the user \"%s\" cannot be looked up: %s", text, strerror(errno));
     else
         conf_fault(conf, problems, id, "there is no user \"%s\"", text);
-    return user;
+    return *ret_entry;
 }
 
 /* The gid likewise. */
@@ -49,12 +61,20 @@ static bool find_group(struct conf *conf, enum setting_id id, gid_t *ret_gid, st
         return false;
     if (parse_id(text, ret_gid))
         return true;
+    errno = 0;
     const struct group *group = getgrnam(text);
     if (group)
         *ret_gid = group->gr_gid;
+    else if (service_failed(errno))
+        conf_fault(conf, problems, id, "the group \"%s\" cannot be looked up: %s", text, strerror(errno));
     else
         conf_fault(conf, problems, id, "there is no group \"%s\"", text);
     return group;
+}
+
+static char *copy(const char *text)
+{
+    return text ? memory_must(strdup(text)) : NULL;
 }
 
 /* `gid` and the groups that the user of this name is a member of; of nobody known (NULL): `gid`. */
@@ -76,42 +96,53 @@ static void set_groups(struct credentials *credentials, const char *name)
     credentials->group_count = (size_t)count;
 }
 
-static void resolve_credentials(struct conf *conf, struct problems *problems)
+/* The workers' user. Several may share its uid: what the name says counts, and only a number asks for whom it
+ * stands. Its gid becomes theirs unless `group` is set. */
+static bool find_workers_user(struct conf *conf, struct problems *problems)
 {
-    enum setting_id user = SETTING_ID_USER, group = SETTING_ID_GROUP;
+    enum setting_id user = SETTING_ID_USER;
     struct credentials *credentials = &conf->credentials;
-    bool has_user = find_user(conf, user, &credentials->uid, problems);
-    bool has_group = find_group(conf, group, &credentials->gid, problems);
+    const struct passwd *entry;
 
-    if (conf->places[user].faulty || conf->places[group].faulty)
-        return;
-    const struct passwd *known = has_user ? getpwuid(credentials->uid) : NULL;
-    if (has_user && !has_group && !known) {
+    if (!find_user(conf, user, &credentials->uid, &entry, problems))
+        return false;
+    errno = 0;
+    if (!entry)
+        entry = getpwuid(credentials->uid);
+    if (entry) {
+        credentials->gid = entry->pw_gid;
+        conf->user = (struct conf_user){copy(entry->pw_name), copy(entry->pw_dir), copy(entry->pw_shell)};
+    } else if (service_failed(errno)) {
+        conf_fault(conf, problems, user, "the uid %s cannot be looked up: %s", conf->texts[user],
+                   strerror(errno));
+    } else if (!conf->texts[SETTING_ID_GROUP]) {
         conf_fault(conf, problems, user, "there is no user with the uid %s; such a one needs `group`",
                    conf->texts[user]);
+    }
+    return !conf->places[user].faulty;
+}
+
+static void find_workers_credentials(struct conf *conf, struct problems *problems)
+{
+    bool has_user = find_workers_user(conf, problems);
+    bool has_group = find_group(conf, SETTING_ID_GROUP, &conf->credentials.gid, problems);
+
+    if (conf->places[SETTING_ID_USER].faulty || conf->places[SETTING_ID_GROUP].faulty)
         return;
-    }
-    if (has_user && !has_group)
-        credentials->gid = known->pw_gid;
-    if (has_user || has_group) {
-        /* A name of several that share the uid: groups go by name. */
-        bool by_number = known && strspn(conf->texts[user], "0123456789") == strlen(conf->texts[user]);
-        char *name __attribute__((cleanup(memory_free_text))) =
-            known ? memory_must(strdup(by_number ? known->pw_name : conf->texts[user])) : NULL;
-        set_groups(credentials, name);
-    }
+    if (has_user || has_group)
+        set_groups(&conf->credentials, conf->user.name);
 }
 
 void conf_resolve_names(struct conf *conf, struct problems *problems)
 {
-    (void)find_user(conf, SETTING_ID_LISTEN_OWNER, &conf->owner, problems);
+    const struct passwd *unused;
+    (void)find_user(conf, SETTING_ID_LISTEN_OWNER, &conf->owner, &unused, problems);
     (void)find_group(conf, SETTING_ID_LISTEN_GROUP, &conf->group, problems);
-    resolve_credentials(conf, problems);
+    find_workers_credentials(conf, problems);
 }
 
 void conf_keep_names(struct conf *conf, const struct conf *former)
 {
-    static const enum setting_id ids[] = {SETTING_ID_USER, SETTING_ID_GROUP};
     size_t size = former->credentials.group_count * sizeof(gid_t);
 
     conf->owner = former->owner;
@@ -120,7 +151,8 @@ void conf_keep_names(struct conf *conf, const struct conf *former)
     conf->credentials.groups = memory_must(malloc(size + 1));
     if (size)
         memcpy(conf->credentials.groups, former->credentials.groups, size);
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-        if (!conf_equal(conf, former, ids[i]))
-            conf->places[ids[i]].faulty = true;
+    conf->changes_credentials = former->changes_credentials;
+    conf->changes_user = former->changes_user;
+    conf->user =
+        (struct conf_user){copy(former->user.name), copy(former->user.home), copy(former->user.shell)};
 }

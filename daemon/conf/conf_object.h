@@ -19,6 +19,13 @@ struct conf_place {
     bool faulty;                 /* reported already; no use in judging it further */
 };
 
+/* What the name service says of the workers' user, or NULLs. */
+struct conf_user {
+    char *name;
+    char *home;
+    char *shell;
+};
+
 struct conf {
     char *named;     /* the control file as the user named it */
     char *file;      /* absolute */
@@ -34,6 +41,9 @@ struct conf {
     char **environment;
     struct credentials credentials; /* as asked for; no groups: not asked for */
     bool changes_credentials;       /* they are to be set, and we may */
+    bool changes_user;              /* not only the group */
+    struct conf_user user;
+    bool lenient; /* conf_check */
     struct spawn_limit *limits;
     size_t limit_count;
     int nice;
@@ -49,6 +59,10 @@ __attribute__((format(printf, 4, 5))) void conf_fault(struct conf *conf, struct 
                                                       enum setting_id id, const char *format, ...);
 __attribute__((format(printf, 4, 5))) void conf_warn(struct conf *conf, struct problems *problems,
                                                      enum setting_id id, const char *format, ...);
+
+/* Adds what we may not do: the file is right, but not ours to start. A fault, or in conf_check a warning. */
+__attribute__((format(printf, 4, 5))) void conf_denied(struct conf *conf, struct problems *problems,
+                                                       enum setting_id id, const char *format, ...);
 
 /* True when the setting was given, in the file or by --set. */
 bool conf_given(const struct conf *conf, enum setting_id id);
@@ -67,11 +81,13 @@ void conf_resolve(struct conf *conf, struct problems *problems);
  * service. */
 void conf_resolve_names(struct conf *conf, struct problems *problems);
 
-/* What the names meant in `former`, instead. A user or group that is named otherwise now is marked as faulty,
- * without a problem. */
+/* Whether the workers' user is ours to give. After conf_resolve_names. */
+void conf_resolve_credentials(struct conf *conf, struct problems *problems);
+
+/* Instead of both: what the names meant in `former`, and what was said of it, whatever they are now. */
 void conf_keep_names(struct conf *conf, const struct conf *former);
 
-/* Whether the workers' user, limits and priority are ours to give. After conf_resolve_names. */
+/* Whether the workers' limits and priority are ours to give. */
 void conf_resolve_privileges(struct conf *conf, struct problems *problems);
 
 /* `listen`. */
@@ -80,7 +96,7 @@ void conf_resolve_listen(struct conf *conf, struct problems *problems);
 /* allowed_clients. After conf_resolve_listen. */
 void conf_resolve_clients(struct conf *conf, struct problems *problems);
 
-/* argv and environment; the program must be there. */
+/* argv and environment; the program must be there. After the credentials. */
 void conf_resolve_command(struct conf *conf, struct problems *problems);
 
 /* What only shows when all values are known. */

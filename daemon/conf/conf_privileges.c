@@ -17,40 +17,44 @@
 #define NR_OPEN_DEFAULT 1048576
 
 /* Who could have what we may not give. In a container, root may be short of rights. */
-static const char *who_could(const char *capability)
+static const char *who_could(const char *root_with)
 {
-    return geteuid() == 0 ? capability : "only root";
+    return geteuid() == 0 ? root_with : "only root";
 }
 
 /* --- user and group --- */
 
 /* An ordinary user may name itself; that changes nothing. */
-static void check_own(struct conf *conf, struct problems *problems)
+static void check_own(struct conf *conf, struct problems *problems, const char *who)
 {
     const struct credentials *wanted = &conf->credentials;
     enum setting_id user = SETTING_ID_USER, group = SETTING_ID_GROUP;
 
-    if (conf_given(conf, user) && wanted->uid != geteuid())
-        conf_fault(conf, problems, user, "%s can run workers as another user (\"%s\"); this is uid %u",
-                   who_could("CAP_SETUID"), conf->texts[user], geteuid());
+    if (wanted->uid != geteuid())
+        conf_denied(conf, problems, user, "%s can run workers as another user (\"%s\"); this is uid %u", who,
+                    conf->texts[user], geteuid());
     else if (conf_given(conf, group) && wanted->gid != getegid())
-        conf_fault(conf, problems, group, "%s can run workers as another group (\"%s\"); this is gid %u",
-                   who_could("CAP_SETGID"), conf->texts[group], getegid());
+        conf_denied(conf, problems, group, "%s can run workers as another group (\"%s\"); this is gid %u",
+                    who, conf->texts[group], getegid());
 }
 
-/* Where root has few rights, as in many containers, it may be let to become others, and not to look at them.
- */
-static void warn_of_blindness(struct conf *conf, struct problems *problems)
+/* Where root has few rights, as in many containers, it may be let to become others, and not to end them or to
+ * look at them. */
+static void check_hold(struct conf *conf, struct problems *problems)
 {
     const struct credentials *wanted = &conf->credentials;
-    bool same = (!conf_given(conf, SETTING_ID_USER) || wanted->uid == geteuid()) && wanted->gid == getegid();
-    if (!same && !credentials_capable(CAP_SYS_PTRACE))
-        conf_warn(conf, problems, conf_given(conf, SETTING_ID_USER) ? SETTING_ID_USER : SETTING_ID_GROUP,
+    bool other_user = wanted->uid != geteuid(), same = !other_user && wanted->gid == getegid();
+    enum setting_id id = conf_given(conf, SETTING_ID_USER) ? SETTING_ID_USER : SETTING_ID_GROUP;
+
+    if (other_user && !credentials_capable(CAP_KILL))
+        conf_denied(conf, problems, id, "without CAP_KILL the master cannot end workers of another user");
+    else if (!same && !credentials_capable(CAP_SYS_PTRACE))
+        conf_warn(conf, problems, id,
                   "without CAP_SYS_PTRACE the master cannot see what workers of another user do: those to be "
                   "stopped are waited for until graceful_timeout");
 }
 
-static void check_credentials(struct conf *conf, struct problems *problems)
+void conf_resolve_credentials(struct conf *conf, struct problems *problems)
 {
     struct credentials *wanted = &conf->credentials;
     const struct conf_place *user = &conf->places[SETTING_ID_USER], *group = &conf->places[SETTING_ID_GROUP];
@@ -62,11 +66,17 @@ static void check_credentials(struct conf *conf, struct problems *problems)
     }
     if (!conf_given(conf, SETTING_ID_USER))
         wanted->uid = geteuid();
-    if (credentials_capable(CAP_SETUID) && credentials_capable(CAP_SETGID)) {
+    bool may_user = wanted->uid == geteuid() || credentials_capable(CAP_SETUID);
+    bool may_groups = credentials_capable(CAP_SETGID);
+    if (may_user && may_groups) {
         conf->changes_credentials = true;
-        warn_of_blindness(conf, problems);
+        conf->changes_user = conf_given(conf, SETTING_ID_USER);
+        check_hold(conf, problems);
     } else {
-        check_own(conf, problems);
+        check_own(conf, problems,
+                  who_could(may_groups ? "only root with CAP_SETUID"
+                            : may_user ? "only root with CAP_SETGID"
+                                       : "only root with CAP_SETUID and CAP_SETGID"));
     }
 }
 
@@ -105,15 +115,15 @@ static void check_limit(struct conf *conf, struct problems *problems, enum setti
     int64_t value = settings_get(&conf->settings, id);
     rlim_t highest = limit->resource == RLIMIT_NOFILE ? most_descriptors() : RLIM_INFINITY;
 
-    conf_value_text(SETTING_LIMIT, value, wanted);
+    conf_value_text(settings_table[id].type, value, wanted);
     if (limit->value.rlim_max > highest) {
-        conf_value_text(SETTING_LIMIT, (int64_t)highest, most);
+        conf_value_text(settings_table[id].type, (int64_t)highest, most);
         conf_fault(conf, problems, id, "%s is more than the kernel's fs.nr_open, which is %s", wanted, most);
     } else if (getrlimit((__rlimit_resource_t)limit->resource, &ours) == 0 &&
                limit->value.rlim_max > ours.rlim_max && !credentials_capable(CAP_SYS_RESOURCE)) {
-        conf_value_text(SETTING_LIMIT, (int64_t)ours.rlim_max, most);
-        conf_fault(conf, problems, id, "%s is more than the hard limit, which is %s; %s can raise it", wanted,
-                   most, who_could("CAP_SYS_RESOURCE"));
+        conf_value_text(settings_table[id].type, (int64_t)ours.rlim_max, most);
+        conf_denied(conf, problems, id, "%s is more than the hard limit, which is %s; %s can raise it",
+                    wanted, most, who_could("only root with CAP_SYS_RESOURCE"));
     }
 }
 
@@ -148,13 +158,12 @@ static void check_nice(struct conf *conf, struct problems *problems)
         lowest = reach < lowest ? reach : lowest;
     }
     if (nice < lowest && !credentials_capable(CAP_SYS_NICE))
-        conf_fault(conf, problems, id, "%d is less than %d, the least that is allowed here; %s can go below",
-                   conf->nice, (int)lowest, who_could("CAP_SYS_NICE"));
+        conf_denied(conf, problems, id, "%d is less than %d, the least that is allowed here; %s can go below",
+                    conf->nice, (int)lowest, who_could("only root with CAP_SYS_NICE"));
 }
 
 void conf_resolve_privileges(struct conf *conf, struct problems *problems)
 {
-    check_credentials(conf, problems);
     resolve_limits(conf, problems);
     check_nice(conf, problems);
 }

@@ -19,6 +19,7 @@ static const struct {
     [SETTING_SIZE] = {"size", "{\"type\": [\"integer\", \"string\"], \"pattern\": \"^[0-9]+[KMG]?$\"}"},
     [SETTING_LIMIT] = {"limit", "{\"type\": [\"integer\", \"string\"],"
                                 " \"pattern\": \"^([0-9]+[KMG]?|unlimited)$\"}"},
+    [SETTING_QUANTITY] = {"quantity", "{\"type\": [\"integer\", \"string\"], \"pattern\": \"^unlimited$\"}"},
     [SETTING_INTEGER] = {"integer", "{\"type\": \"integer\"}"},
     [SETTING_SWITCH] = {"switch", "{\"type\": \"boolean\"}"},
     [SETTING_MODE] = {"mode", "{\"type\": \"string\", \"pattern\": \"^0{0,2}[0-7]{3}$\"}"},

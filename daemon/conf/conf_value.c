@@ -61,6 +61,7 @@ int conf_value_wrong_type(const struct setting *setting, const json_t *value, st
         [SETTING_SECONDS] = "a number of seconds like 30, or \"500ms\", \"30s\", \"5m\", \"1h\"",
         [SETTING_SIZE] = "a number of bytes like 65536, or \"64K\", \"256M\", \"2G\"",
         [SETTING_LIMIT] = "a number like 65536, or \"64K\", \"256M\", \"2G\", or \"unlimited\"",
+        [SETTING_QUANTITY] = "a whole number like 512, or \"unlimited\"",
         [SETTING_INTEGER] = "a whole number like -5",
         [SETTING_SWITCH] = "true or false",
         [SETTING_MODE] = "an octal mode in quotes like \"0660\"",
@@ -157,7 +158,7 @@ static int parse(enum setting_type type, const json_t *value, int64_t *ret_numbe
         return parse_seconds(value, ret_number);
     if (type == SETTING_MODE)
         return parse_mode(value, ret_number);
-    if (type == SETTING_LIMIT && json_is_string(value) &&
+    if ((type == SETTING_LIMIT || type == SETTING_QUANTITY) && json_is_string(value) &&
         strcmp(json_string_value(value), "unlimited") == 0) {
         *ret_number = SETTING_UNLIMITED;
         return 0;
@@ -203,7 +204,7 @@ void conf_value_text(enum setting_type type, int64_t number, char ret_text[stati
         snprintf(ret_text, CONF_VALUE_SIZE, "null");
     else if (type == SETTING_SECONDS)
         format_units(number, number ? time_units : &time_units[2], ret_text);
-    else if (type == SETTING_LIMIT && number == SETTING_UNLIMITED)
+    else if ((type == SETTING_LIMIT || type == SETTING_QUANTITY) && number == SETTING_UNLIMITED)
         snprintf(ret_text, CONF_VALUE_SIZE, "unlimited");
     else if (type == SETTING_SIZE || type == SETTING_LIMIT)
         format_units(number, number ? size_units : &size_units[3], ret_text);
@@ -224,7 +225,7 @@ void conf_value_json(enum setting_type type, int64_t number, char ret_text[stati
         return;
     }
     conf_value_text(type, number, text);
-    bool is_size = type == SETTING_SIZE || type == SETTING_LIMIT;
+    bool is_size = type == SETTING_SIZE || type == SETTING_LIMIT || type == SETTING_QUANTITY;
     bool quoted = number != SETTING_UNSET && (type == SETTING_SECONDS || type == SETTING_MODE ||
                                               (is_size && !isdigit((unsigned char)text[strlen(text) - 1])));
     snprintf(ret_text, CONF_VALUE_SIZE, quoted ? "\"%.60s\"" : "%.62s", text);

@@ -1,12 +1,16 @@
 /*
- * vfork: the child borrows our memory and stack until it has ended in exec or _exit, so it writes nothing of
- * ours and calls nothing that is not async-signal-safe.
+ * vfork where the child stays who we are: it borrows our memory and stack, and we wait, until it has ended in
+ * exec or _exit; so it writes nothing of ours and calls nothing that is not async-signal-safe. A child that
+ * becomes somebody else is within reach of that user before its exec, who could stop it for good, and we
+ * would never wake up: it is forked, and waited for until a deadline only.
  */
 #include "daemon/kernel/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
@@ -14,9 +18,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LAST_SIGNAL 64
+
+/* From the fork to the exec, of a child that becomes somebody else; a thousand times what it takes. */
+#define EXEC_LIMIT_MS 2000
+/* From its SIGKILL to its end. */
+#define KILL_LIMIT_MS 100
 
 /* Where user and group ids once had 16 bits, the calls of today have names of their own. */
 #ifdef SYS_setgroups32
@@ -30,7 +40,7 @@
 #endif
 
 enum step {
-    STEP_SETPGID,
+    STEP_SETSID,
     STEP_STDIN,
     STEP_OUTPUT,
     STEP_SETRLIMIT,
@@ -44,7 +54,7 @@ enum step {
 };
 
 static const char *const step_names[] = {
-    [STEP_SETPGID] = "setpgid",     [STEP_STDIN] = "stdin",   [STEP_OUTPUT] = "output",
+    [STEP_SETSID] = "setsid",       [STEP_STDIN] = "stdin",   [STEP_OUTPUT] = "output",
     [STEP_SETRLIMIT] = "setrlimit", [STEP_NICE] = "nice",     [STEP_SETGROUPS] = "setgroups",
     [STEP_SETGID] = "setgid",       [STEP_SETUID] = "setuid", [STEP_CAPABILITIES] = "capabilities",
     [STEP_CHDIR] = "chdir",         [STEP_EXEC] = "exec",
@@ -117,11 +127,13 @@ static void set_limits(const struct child *child)
 /* The groups first, the user last: with the user goes the right to change the groups. All three ids of each,
  * so that none is left to return to; the file system's follow the effective ones. By raw system calls: those
  * of the C library take locks and make every thread of the process change with them, and the threads are
- * ours. The kernel takes the capabilities of a root that becomes somebody else, but not those of an ordinary
- * user; without ambient ones the exec does. */
+ * ours. The kernel takes the effective capabilities of a root that becomes somebody else, but not the
+ * inheritable ones, and none of an ordinary user's. */
 static void drop_privileges(const struct child *child)
 {
     const struct credentials *become = child->options->credentials;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
     if (syscall(SETGROUPS, become->group_count, become->groups) != 0)
         fail(child, STEP_SETGROUPS);
     if (syscall(SETRESGID, become->gid, become->gid, become->gid) != 0)
@@ -131,14 +143,17 @@ static void drop_privileges(const struct child *child)
     /* EINVAL: a kernel without ambient capabilities. */
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
         fail(child, STEP_CAPABILITIES);
+    if (become->uid != 0 && syscall(SYS_capset, &header, none) != 0)
+        fail(child, STEP_CAPABILITIES);
 }
 
 /* The order matters: what needs our privileges comes before the drop, what must not have them after it. */
 __attribute__((noreturn, noinline)) static void run_child(const struct child *child)
 {
     const struct spawn_options *options = child->options;
-    if (setpgid(0, 0) != 0)
-        fail(child, STEP_SETPGID);
+    /* A session, not only a group: who has our terminal could write commands into it. */
+    if (setsid() < 0)
+        fail(child, STEP_SETSID);
     reset_signals();
 
     int in = above_output(options->stdin_fd);
@@ -170,7 +185,7 @@ __attribute__((noreturn, noinline)) static void run_child(const struct child *ch
 /* Alone in its frame, for the child returns from vfork on the same stack before we do. */
 __attribute__((noinline)) static pid_t start_child(const struct child *child)
 {
-    pid_t pid = vfork();
+    pid_t pid = child->options->credentials != NULL ? fork() : vfork();
     if (pid == 0)
         run_child(child);
     return pid;
@@ -204,20 +219,53 @@ static int last_descriptor(void)
     return (int)limit.rlim_cur - 1;
 }
 
-/* True when the child failed; its exec closes the pipe without a word. */
-static bool read_report(int fd, struct report *ret_report)
+/* What the child says. Returns its size, 0 for an exec, which closes the pipe without a word, or -ETIMEDOUT.
+ * Signals are blocked. */
+static ssize_t read_report(int fd, int limit_ms, struct report *ret_report)
 {
-    ssize_t size;
-    do
-        size = read(fd, ret_report, sizeof *ret_report);
-    while (size < 0 && errno == EINTR);
-    return size == (ssize_t)sizeof *ret_report;
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (poll(&wait, 1, limit_ms) == 0)
+        return -ETIMEDOUT;
+    return read(fd, ret_report, sizeof *ret_report);
 }
 
-static void reap(pid_t pid)
+/* Ends a child that has failed; it may have been stopped even after it said so. One that SIGKILL does not end
+ * at once, deep in a file system, is left to who reaps our children. */
+static void end_child(pid_t pid)
 {
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    (void)kill(pid, SIGKILL);
+    for (int i = 0; i < KILL_LIMIT_MS && waitpid(pid, NULL, WNOHANG) == 0; i++)
+        (void)nanosleep(&pause, NULL);
+}
+
+/* With all signals blocked: a handler that ran in a vforked child would run on our memory. */
+static int start_blocked(const struct spawn_options *options, int report_fd, int write_fd, pid_t *ret_pid,
+                         const char **ret_step)
+{
+    bool alone = options->credentials != NULL;
+    struct child child = {.options = options, .report_fd = write_fd, .last_fd = last_descriptor()};
+    struct report report;
+    pid_t pid = start_child(&child);
+    int error = pid < 0 ? -errno : 0;
+    (void)close(write_fd);
+    if (error != 0) {
+        *ret_step = alone ? "fork" : "vfork";
+        return error;
+    }
+    ssize_t size = read_report(report_fd, alone ? EXEC_LIMIT_MS : -1, &report);
+    if (size == -ETIMEDOUT) {
+        end_child(pid);
+        *ret_step = "no exec in time";
+        return -ETIMEDOUT;
+    }
+    if (size == (ssize_t)sizeof report) {
+        end_child(pid);
+        *ret_step = step_names[report.step];
+        return -report.error;
+    }
+    *ret_pid = pid;
+    return 0;
 }
 
 int spawn_process(const struct spawn_options *options, pid_t *ret_pid, const char **ret_step)
@@ -229,32 +277,10 @@ int spawn_process(const struct spawn_options *options, pid_t *ret_pid, const cha
         *ret_step = "pipe";
         return error;
     }
-
-    /* A handler that ran in the child would run on our memory. */
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
-    struct child child = {.options = options, .report_fd = write_fd, .last_fd = last_descriptor()};
-    int dumpable = prctl(PR_GET_DUMPABLE);
-    pid_t pid = start_child(&child);
-    error = pid < 0 ? -errno : 0;
-    /* Its change of user has locked the memory that it shared with us against everybody, ourselves included.
-     */
-    if (options->credentials != NULL && dumpable == 1)
-        (void)prctl(PR_SET_DUMPABLE, 1);
+    error = start_blocked(options, read_fd, write_fd, ret_pid, ret_step);
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    (void)close(write_fd);
-
-    struct report report;
-    if (error != 0) {
-        *ret_step = "vfork";
-        return error;
-    }
-    if (read_report(read_fd, &report)) {
-        reap(pid);
-        *ret_step = step_names[report.step];
-        return -report.error;
-    }
-    *ret_pid = pid;
-    return 0;
+    return error;
 }

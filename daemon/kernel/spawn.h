@@ -1,5 +1,5 @@
 /*
- * Starts one process: vfork, then async-signal-safe calls only, then exec or _exit.
+ * Starts one process: vfork or fork, then async-signal-safe calls only, then exec or _exit.
  * A failure in the child is reported as {step, errno} through a close-on-exec pipe.
  */
 #ifndef FCGIPOOL_DAEMON_KERNEL_SPAWN_H
@@ -33,12 +33,14 @@ struct spawn_options {
     bool inherit_output;                   /* they stay ours instead; output_fd has no meaning */
 };
 
-/* The child becomes leader of its own process group, with an empty signal mask, default dispositions and no
- * descriptors but 0, 1 and 2. With `credentials` all of its user and group ids are set, and it has none of
- * our capabilities (those of a root that it stays or becomes excepted). It has exec'ed when this returns; one
- * that could not is already reaped. Returns 0 and the pid, or -errno with the step that failed: "pipe",
- * "vfork", "setpgid", "stdin", "output", "setrlimit", "nice", "setgroups", "setgid", "setuid",
- * "capabilities", "chdir" or "exec" (a static string). */
+/* The child becomes leader of its own session and process group, without a controlling terminal, with an
+ * empty signal mask, default dispositions and no descriptors but 0, 1 and 2. With `credentials` all of its
+ * user and group ids are set, and it has none of our capabilities (those of a root that it stays or becomes
+ * excepted). It has exec'ed, or been killed, when this returns; one that could not is already reaped. With
+ * `credentials` this takes two seconds at most: what hangs or was stopped before its exec is killed. Returns
+ * 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "fork", "setsid", "stdin", "output",
+ * "setrlimit", "nice", "setgroups", "setgid", "setuid", "capabilities", "chdir", "exec", or "no exec in time"
+ * with -ETIMEDOUT (a static string). */
 __attribute__((warn_unused_result)) int spawn_process(const struct spawn_options *options, pid_t *ret_pid,
                                                       const char **ret_step);
 

@@ -4,6 +4,7 @@ import errno
 import grp
 import json
 import os
+import pty
 import pwd
 import resource
 import shutil
@@ -95,6 +96,26 @@ def test_worker_can_open_its_output(directory, make_pool):
     assert pool.wait_log(r"worker 0 pid \d+: opened")
 
 
+@pytest.mark.parametrize("user", [None, pytest.param(str(OTHER), marks=needs_root)])
+def test_masters_terminal_is_out_of_reach(user, make):
+    """What a worker could write into it, the master's shell would run."""
+    pool = make("inspect", workers=1, **({"user": user, "group": user} if user else {}))
+    master, slave = pty.openpty()
+    try:
+        pool.terminal = slave
+        told = inspect(pool.up())
+        with open(f"/proc/{pool.pid}/stat") as stat:
+            assert int(stat.read().rsplit(") ")[-1].split()[4]) != 0, "the master has a terminal"
+        with open(f"/proc/{told['pid']}/stat") as stat:
+            group, session, terminal = map(int, stat.read().rsplit(") ")[-1].split()[2:5])
+        assert group == session == told["session"] == told["pid"] and terminal == 0
+        assert told["/dev/tty"] == errno.ENXIO
+        pool.stop()
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
 # Masters that are not root.
 
 @needs_root
@@ -118,6 +139,49 @@ def test_ordinary_master_may_not_name_others(settings, words, make):
     assert pool.wait_exit() == 78
     assert all(word in pool.log() for word in [*words, "only root can", f"{pool.file}:"]), pool.log()
     assert "Traceback" not in pool.log() and len(pool.log().splitlines()) == 1
+
+
+@needs_root
+@pytest.mark.parametrize("settings, words", [({"user": "root"}, "only root can run workers as another user"),
+                                             ({"nice": -1}, "only root can go below"),
+                                             ({"rlimits": {"nofile": 4001}}, "only root can raise it")])
+def test_check_judges_the_file_and_not_the_caller(settings, words, directory, make):
+    """What root may start is valid, whoever looks at it."""
+    pool = make("inspect", as_user=OTHER)
+    pool.write(**settings)
+    os.chmod(directory, 0o755)
+    def become():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
+    answer = pool.command("check", user=OTHER, group=OTHER, extra_groups=[], preexec_fn=become)
+    assert answer.returncode == 0, answer.stderr
+    assert "warning: " in answer.stderr and words in answer.stderr
+
+
+@needs_root
+def test_reload_leaves_the_user(make):
+    """Of the workers of today and of those to come."""
+    pool = make("inspect", workers=1, user=str(OTHER), group=str(OTHER)).up()
+    for changes in ({"user": "root", "group": "root"}, {"user": "no-such-user"}, {"user": None, "group": None}):
+        pool.settings.update(changes)
+        pool.settings = {name: value for name, value in pool.settings.items() if value is not None}
+        pool.write(failures=pool.settings.get("failures", 5) + 1)
+        pool.send_signal(signal.SIGHUP)
+        pool.wait_log(f"reload: failures is in effect(.|\n)*reload: done, {1} settings changed")
+        victim = inspect(pool)["pid"]
+        os.kill(victim, signal.SIGKILL)
+        pool.wait_status(lambda status: pool.serving(status) not in ([], [victim]), what="another worker")
+        told = inspect(pool)
+        assert told["pid"] != victim and ids(told, "Uid") == [OTHER] * 4 and ids(told, "Gid") == [OTHER] * 4
+    pool.stop()
+
+
+@needs_root
+def test_environment_is_the_users(make):
+    daemon = pwd.getpwnam("daemon")
+    pool = make("inspect", workers=1, user="daemon", env={"SHELL": "/bin/mine"}).up()
+    told = dict(each.split("=", 1) for each in inspect(pool)["environment"])
+    assert told["HOME"] == daemon.pw_dir and told["USER"] == told["LOGNAME"] == "daemon"
+    assert told["SHELL"] == "/bin/mine" and "XDG_RUNTIME_DIR" not in told and told["PATH"] == pool.environment["PATH"]
 
 
 def test_unknown_names_are_refused(make_pool):

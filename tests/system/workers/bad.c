@@ -85,9 +85,19 @@ static void fork_children(void)
 /* Goes to the background: what the master started ends with 0, a stranger goes on serving. */
 static void daemonize(void)
 {
-    if (fork() > 0)
+    int ends[2];
+    char unused;
+    if (pipe(ends) != 0)
+        _exit(1);
+    if (fork() > 0) {
+        /* The master ends who is in our group still. */
+        close(ends[1]);
+        (void)!read(ends[0], &unused, 1);
         _exit(0);
+    }
     setsid();
+    close(ends[0]);
+    close(ends[1]);
     answer_all();
 }
 

@@ -1,8 +1,8 @@
 /*
  * Tells what it was started with, as JSON: working directory, umask, arguments, environment, signal masks,
- * open descriptors, process group, users, groups, capabilities, limits, priority. All is read at start,
- * before libfcgi touches anything. With the argument "way-back" it then tries to become root again, and tells
- * how each way failed (errno; 0: it did not).
+ * open descriptors, process group, session, terminal, users, groups, capabilities, limits, priority. All is
+ * read at start, before libfcgi touches anything. With the argument "way-back" it then tries to become root
+ * again, and tells how each way failed (errno; 0: it did not).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -125,12 +125,18 @@ int main(int argc, char **argv)
     char *report = NULL, directory[4096];
     size_t size;
     FILE *to = open_memstream(&report, &size);
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int terminal_error = terminal < 0 ? errno : 0;
+    if (terminal >= 0)
+        close(terminal);
     if (!to || !getcwd(directory, sizeof directory))
         return 1;
     mode_t mask = umask(0);
     umask(mask);
-    fprintf(to, "{\"pid\":%d,\"parent\":%d,\"group\":%d,\"umask\":%d,\"directory\":", (int)getpid(),
-            (int)getppid(), (int)getpgrp(), (int)mask);
+    fprintf(
+        to,
+        "{\"pid\":%d,\"parent\":%d,\"group\":%d,\"session\":%d,\"/dev/tty\":%d,\"umask\":%d,\"directory\":",
+        (int)getpid(), (int)getppid(), (int)getpgrp(), (int)getsid(0), terminal_error, (int)mask);
     put_string(to, directory);
     put_list(to, "arguments", argv);
     put_list(to, "environment", environ);

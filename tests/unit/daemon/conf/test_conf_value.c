@@ -98,6 +98,15 @@ static void test_limits(void **state)
     assert_string_equal(text, "\"unlimited\"");
     conf_value_json(SETTING_LIMIT, SETTING_UNSET, text);
     assert_string_equal(text, "null");
+
+    assert_parses(SETTING_QUANTITY, "\"unlimited\"", SETTING_UNLIMITED);
+    assert_parses(SETTING_QUANTITY, "4096", 4096);
+    assert_refused(SETTING_QUANTITY, "\"1K\"", -EINVAL);
+    assert_refused(SETTING_QUANTITY, "\"4096\"", -EINVAL);
+    conf_value_json(SETTING_QUANTITY, SETTING_UNLIMITED, text);
+    assert_string_equal(text, "\"unlimited\"");
+    conf_value_json(SETTING_QUANTITY, 4096, text);
+    assert_string_equal(text, "4096");
 }
 
 static void test_modes(void **state)

@@ -117,14 +117,16 @@ static void assert_fails(const struct spawn_options *options, int error, const c
     assert_int_equal(errno, ECHILD);
 }
 
-static void child_leads_its_own_group(void **state)
+static void child_leads_its_own_session(void **state)
 {
     (void)state;
     char text[256], *end;
     struct spawn_options options = options_for((char *[]){NULL});
-    pid_t pid = run_script("cut -d' ' -f5 /proc/$$/stat", &options, text, sizeof text);
+    /* Group, session, terminal. */
+    pid_t pid = run_script("cut -d' ' -f5-7 /proc/$$/stat", &options, text, sizeof text);
     assert_int_equal(strtol(text, &end, 10), pid);
-    assert_string_equal(end, "\n");
+    assert_int_equal(strtol(end, &end, 10), pid);
+    assert_string_equal(end, " 0\n");
 }
 
 /* Masks as /proc/PID/status has them. Whatever we block, ignore or catch does not reach the child. */
@@ -355,7 +357,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(child_leads_its_own_group),
+        TEST(child_leads_its_own_session),
         TEST(child_has_default_signals),
         TEST(child_has_no_descriptors_but_three),
         TEST(descriptors_may_overlap),

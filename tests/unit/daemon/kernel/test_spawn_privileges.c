@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -186,12 +187,25 @@ static gid_t some_groups[] = {OTHER + 1, OTHER + 3, OTHER + 2};
 static const struct credentials other = {
     .uid = OTHER, .gid = OTHER + 1, .groups = some_groups, .group_count = 3};
 
+/* Of those that we have: `inheritable` to be passed on at exec. Returns what was so before. */
+static uint32_t set_inheritable(uint32_t inheritable)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    assert_int_equal(syscall(SYS_capget, &header, data), 0);
+    uint32_t before = data[0].inheritable;
+    data[0].inheritable = inheritable;
+    assert_int_equal(syscall(SYS_capset, &header, data), 0);
+    return before;
+}
+
 static void every_id_is_set_and_no_capability_left(void **state)
 {
     (void)state;
     char text[1024];
     if (!is_root())
         skip();
+    uint32_t before = set_inheritable(CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID));
     run(&(struct spawn_options){.credentials = &other},
         "exec grep -E '^(Uid|Gid|Groups|CapInh|CapPrm|CapEff|CapAmb)' /proc/self/status", text, sizeof text);
     assert_string_equal(text, "Uid:\t54321\t54321\t54321\t54321\n"
@@ -201,6 +215,7 @@ static void every_id_is_set_and_no_capability_left(void **state)
                               "CapPrm:\t0000000000000000\n"
                               "CapEff:\t0000000000000000\n"
                               "CapAmb:\t0000000000000000\n");
+    (void)set_inheritable(before);
     /* We are who we were, and can still be looked at. */
     uid_t real, effective, saved;
     assert_int_equal(getresuid(&real, &effective, &saved), 0);
@@ -231,7 +246,7 @@ static void capabilities_of_an_ordinary_master_do_not_pass(void **state)
         char *argv[4];
         const char *step;
         struct spawn_options options =
-            shell_options(argv, "exec grep -E '^(Uid|CapPrm|CapEff|CapAmb)' /proc/self/status");
+            shell_options(argv, "exec grep -E '^(Uid|CapInh|CapPrm|CapEff|CapAmb)' /proc/self/status");
         options.credentials = &other;
         if (spawn_process(&options, &pid, &step) != 0 || waitpid(pid, &status, 0) != pid)
             _exit(3);
@@ -241,6 +256,7 @@ static void capabilities_of_an_ordinary_master_do_not_pass(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_string_equal(text, "Uid:\t54321\t54321\t54321\t54321\n"
+                              "CapInh:\t0000000000000000\n"
                               "CapPrm:\t0000000000000000\n"
                               "CapEff:\t0000000000000000\n"
                               "CapAmb:\t0000000000000000\n");
@@ -285,6 +301,47 @@ static void group_alone_leaves_the_user(void **state)
     assert_string_equal(text, "Uid:\t0\t0\t0\t0\nGid:\t54321\t54321\t54321\t54321\nGroups:\t54321 \n");
 }
 
+/* Somebody else could hold the child up before its exec: by a stop, or by a file system of theirs. Here by a
+ * lease on the program, which an open waits for the end of. */
+static void child_that_hangs_before_its_exec_is_given_up(void **state)
+{
+    (void)state;
+    char program[128];
+    char *argv[] = {program, NULL};
+    pid_t pid = -1;
+    const char *step = "";
+    struct timespec began, ended;
+    if (!is_root())
+        skip();
+    assert_int_equal(chmod(directory, 0755), 0);
+    (void)snprintf(program, sizeof program, "%s/leased", directory);
+    int fd = open(program, O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+    assert_true(fd >= 0);
+    close(fd);
+    fd = open(program, O_RDONLY | O_CLOEXEC);
+    signal(SIGIO, SIG_IGN);
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {
+        unlink(program);
+        skip();
+    }
+    struct spawn_options options = {.path = program,
+                                    .argv = argv,
+                                    .envp = environ,
+                                    .credentials = &other,
+                                    .stdin_fd = STDIN_FILENO,
+                                    .output_fd = output[1]};
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    assert_int_equal(spawn_process(&options, &pid, &step), -ETIMEDOUT);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    assert_string_equal(step, "no exec in time");
+    assert_true(ended.tv_sec - began.tv_sec <= 20); /* leases are broken after 45 s */
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(pid, -1);
+    close(fd);
+    unlink(program);
+    signal(SIGIO, SIG_DFL);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -296,6 +353,7 @@ int main(void)
         TEST(order_of_the_steps),
         TEST(group_alone_leaves_the_user),
         TEST(capabilities_of_an_ordinary_master_do_not_pass),
+        TEST(child_that_hangs_before_its_exec_is_given_up),
     };
     alarm(60);
     return cmocka_run_group_tests(tests, NULL, NULL);
