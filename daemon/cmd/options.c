@@ -94,11 +94,6 @@ bool options_client(int argc, char **argv, const char *usage, const struct optio
             return false;
         }
     }
-    if (options.control && optind < argc) {
-        fprintf(stderr, "fcgipool %s: either --control or a control file, not both\n", argv[0]);
-        *ret_code = EXIT_USAGE;
-        return false;
-    }
     options.file = options.control ? options.control : options_file(argc, argv, optind);
     *ret_code = EXIT_USAGE;
     *ret_options = options;

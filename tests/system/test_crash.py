@@ -13,7 +13,7 @@ import pytest
 from kit import build, fastcgi
 from kit.load import assert_all_right
 from kit.pool import run
-from kit.processes import alive, children
+from kit.processes import alive, children, state
 from kit.wait import wait_until
 
 
@@ -250,6 +250,7 @@ def test_stopped_worker_is_not_taken_for_dead(make_pool):
     pool = make_pool(workers=2).up()
     victim = pool.serving()[0]
     os.kill(victim, signal.SIGSTOP)
+    wait_until(lambda: state(victim) == "T", 5, "the halt")
     for _ in range(4):
         assert pool.request().status == 200
     os.kill(victim, signal.SIGCONT)
