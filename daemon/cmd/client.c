@@ -2,7 +2,9 @@
 #include "daemon/cmd/client.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/memory.h"
 #include "daemon/base/paths.h"
+#include "daemon/base/unicode.h"
 #include "daemon/cmd/options.h"
 #include "daemon/conf/conf.h"
 
@@ -100,6 +102,37 @@ static bool read_line(FILE *stream, int64_t deadline_ms, char **line, size_t *si
     return getline(line, size, stream) > 0;
 }
 
+/* Who answers may be somebody who has got at the socket: nothing of it is for the terminal to obey. */
+static void make_printable(json_t *value)
+{
+    const char *key;
+    size_t index;
+    json_t *member;
+    if (json_is_string(value)) {
+        char *text __attribute__((cleanup(memory_free_text))) = memory_must(strdup(json_string_value(value)));
+        unicode_make_printable(text, strlen(text));
+        json_string_set(value, text);
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, index, member) make_printable(member);
+    } else {
+        json_object_foreach(value, key, member)
+        {
+            make_printable(member);
+        }
+    }
+}
+
+/* Says it, and returns the exit code that it asks for. */
+static int report_error(const char *path, const json_t *error)
+{
+    const char *text = json_string_value(json_object_get(error, "text"));
+    json_int_t code = json_integer_value(json_object_get(error, "code"));
+    if (!text || code < 1 || code > 255)
+        return fail(EXIT_FAILED, path, "the answer is an error that says nothing");
+    fprintf(stderr, "fcgipool: %s\n", text);
+    return (int)code;
+}
+
 /* Reads until the final answer. */
 static int read_answer(FILE *stream, const char *path, int64_t deadline_ms, json_t **ret_result)
 {
@@ -109,6 +142,7 @@ static int read_answer(FILE *stream, const char *path, int64_t deadline_ms, json
     int code = -1;
     while (code < 0 && read_line(stream, deadline_ms, &line, &size)) {
         json_t *message = json_loads(line, 0, NULL);
+        make_printable(message);
         const json_t *error = json_object_get(message, "error");
         json_t *result = json_object_get(message, "result");
         if (result || error)
@@ -117,8 +151,7 @@ static int read_answer(FILE *stream, const char *path, int64_t deadline_ms, json
             *ret_result = json_incref(result);
             code = EXIT_DONE;
         } else if (error) {
-            fprintf(stderr, "fcgipool: %s\n", json_string_value(json_object_get(error, "text")));
-            code = (int)json_integer_value(json_object_get(error, "code"));
+            code = report_error(path, error);
         } else {
             show_progress(json_object_get(message, "progress"));
             shown = true;
@@ -163,6 +196,8 @@ int client_run_within(int64_t timeout_ms, const char *file, const char *control,
         snprintf(path, sizeof path, "%s", control);
     else if ((error = conf_control_socket(file, path, sizeof path)) != 0)
         code = fail(EXIT_USAGE, file, strerror(-error));
+    if (!control && code == EXIT_DONE && !json_object_get(request, "file"))
+        code = fail(EXIT_USAGE, file, "the path is not valid UTF-8");
     if (code == EXIT_DONE)
         code = connect_to(path, deadline_ms, &stream);
     if (code == EXIT_DONE) {

@@ -3,6 +3,7 @@
 
 #include "daemon/base/memory.h"
 #include "daemon/base/paths.h"
+#include "daemon/base/unicode.h"
 #include "daemon/conf/conf_object.h"
 #include "daemon/conf/conf_read.h"
 #include "pool/assert.h"
@@ -138,6 +139,15 @@ static int make(const char *file, struct problems *problems, struct conf **ret_c
         problems_add(problems, &problem);
         return r;
     }
+    json_t *name = json_string(absolute);
+    if (!name) {
+        problem_set(&problem, 0, "the path is not valid UTF-8, in which status and the commands speak of it");
+        snprintf(problem.file, sizeof problem.file, "%s", file);
+        unicode_make_printable(problem.file, strlen(problem.file));
+        problems_add(problems, &problem);
+        return -EILSEQ;
+    }
+    json_decref(name);
     struct conf *conf = memory_must(calloc(1, sizeof *conf));
     conf->named = memory_must(strdup(file));
     conf->file = memory_must(strdup(absolute));

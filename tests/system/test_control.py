@@ -6,11 +6,13 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from kit import build
+from kit.pool import run
 from kit.wait import wait_until
 
 
@@ -196,3 +198,34 @@ def test_master_of_another_file_is_refused(make_pool, directory):
     answer = other.command("stop")
     assert answer.returncode == 69 and str(pool.file) in answer.stderr and str(other.file) in answer.stderr, answer
     assert pool.alive() and pool.request().status == 200
+
+
+def test_commands_do_not_pass_on_what_a_terminal_obeys(directory):
+    """Who has got at the socket may say what he likes."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "c.sock"))
+        listener.listen()
+        answers = [{"error": {"code": 70, "text": "\x1b]0;evil\x07 \x9b2J"}}, {"error": {"code": 256, "text": "x"}},
+                   {"error": {}}, {"result": {"name": "\x1b[2J", "state": "\x9b1m"}}]
+        for answer, code in zip(answers, (70, 70, 70, 0)):
+            def serve():
+                client, _ = listener.accept()
+                with client:
+                    client.recv(4096)
+                    client.sendall(json.dumps(answer).encode() + b"\n")
+            thread = threading.Thread(target=serve)
+            thread.start()
+            command = run("status", "--control", directory / "c.sock")
+            thread.join()
+            assert command.returncode == code, command
+            assert not set("\x1b\x07\x9b") & set(command.stdout + command.stderr), command
+            assert "null" not in command.stderr
+
+
+def test_control_file_whose_path_is_no_text(directory):
+    file = os.fsencode(directory) + b"/caf\xe9.json"
+    with open(file, "w") as stream:
+        stream.write('{"listen": "127.0.0.1:0", "command": ["/bin/true"]}')
+    for command, code in (("check", 78), ("start", 78), ("status", 64), ("stop", 64)):
+        answer = subprocess.run([build.fcgipool(), command, file], capture_output=True, timeout=20, check=False)
+        assert answer.returncode == code and b"UTF-8" in answer.stderr, answer
