@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const struct {
@@ -46,9 +47,25 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
+/* A program that a worker started, as a CGI script may start a pool, has the worker's listening socket as its
+ * standard input. Who holds that is a worker, for the master that comes after the worker's. */
+static void leave_listening_stdin(void)
+{
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
+        return;
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)dup2(fd, STDIN_FILENO);
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     open_standard_descriptors();
+    leave_listening_stdin();
     title_init(argc, argv);
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {

@@ -153,6 +153,7 @@ static void on_never(struct ev_loop *loop, ev_periodic *periodic, int events)
 static int open_there(struct master *master, struct listener_options *options, struct problem *problem)
 {
     char pids[128];
+    listener_settle(&options->address);
     options->beside = orphans_beside(&master->orphans, &options->address);
     int result = listener_open(options, &master->listener, problem);
     if (result != -EADDRINUSE || address_path(&options->address))
@@ -188,7 +189,7 @@ static int open_listener(struct master *master, struct problem *problem)
 static int open_pidfile(struct master *master, struct problem *problem)
 {
     const char *path = conf_text(master->conf, SETTING_ID_PIDFILE);
-    int result = path ? pidfile_write(path, problem) : 0;
+    int result = path && !master->pidfile ? pidfile_write(path, problem) : 0;
     if (result == 0)
         master->pidfile = path;
     return result;
@@ -209,11 +210,13 @@ static int find_orphans(struct master *master, struct problem *problem)
 static int open_state(struct master *master, struct problem *problem)
 {
     __attribute__((cleanup(memory_free_text))) char *path = state_path(master);
+    return state_create(&master->state, path, problem);
+}
+
+static int publish_state(struct master *master, struct problem *problem)
+{
     orphans_find_by_name(&master->orphans, &master->listener);
-    int result = state_create(&master->state, path, &master->listener, problem);
-    if (result)
-        return result;
-    master_note(master, orphans_record(&master->orphans, &master->state));
+    master_note(master, orphans_record(&master->orphans, &master->listener, &master->state));
     return state_publish(&master->state, problem);
 }
 
@@ -236,23 +239,35 @@ static int open_control(struct master *master, struct problem *problem)
     return result;
 }
 
+static int open_signals(struct master *master, struct problem *problem)
+{
+    int result = signals_start(master);
+    return result ? problem_set(problem, result, "signalfd: %s", strerror(-result)) : 0;
+}
+
 /* Everything that can fail, in the order in which nothing of a running master is touched: the control
- * socket's lock comes first. */
+ * socket's lock comes first, and before it the signals, so that none ends us with half of it made. The
+ * listener comes late, for it takes the path of a socket that cannot be taken over from its orphans. Only a
+ * pidfile comes after it, unless there are orphans: it may be that of a master who has the address. */
 static int open_all(struct master *master, struct problem *problem)
 {
-    int result = open_control(master, problem);
+    int result = open_signals(master, problem);
+    if (result == 0)
+        result = open_control(master, problem);
     if (result == 0)
         result = logs_open(master, problem);
     if (result == 0)
         result = find_orphans(master, problem);
     if (result == 0)
+        result = open_state(master, problem);
+    if (result == 0 && master->orphans.left > 0)
+        result = open_pidfile(master, problem);
+    if (result == 0)
         result = open_listener(master, problem);
     if (result == 0)
-        result = open_state(master, problem);
+        result = publish_state(master, problem);
     if (result == 0)
         result = open_pidfile(master, problem);
-    if (result == 0 && (result = signals_start(master)) != 0)
-        problem_set(problem, result, "signalfd: %s", strerror(-result));
     return result;
 }
 

@@ -2,25 +2,54 @@
 #include "daemon/orphans.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/memory.h"
 #include "daemon/kernel/adopt.h"
+#include "daemon/kernel/path_lock.h"
 #include "daemon/kernel/proc.h"
 #include "daemon/master.h"
 
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
-/* How often to look whether the queue of an old socket is empty, or the killed have gone. */
-#define LOOK_MS 10
+/* How often to look whether the queue of an old socket is empty. */
+#define QUEUE_MS 10
+/* Who has gone is looked for so soon after a kill, then at pauses that double, for that reads all of /proc.
+ */
+#define LOOK_MIN_MS 10
+#define LOOK_MAX_MS 1000
 
 const struct listener *orphans_listener(const struct orphans *orphans)
 {
     return orphans->former_count ? &orphans->formers[0] : NULL;
 }
 
-int orphans_record(const struct orphans *orphans, struct state *state)
+/* Whether one of those who are left accepts from it. */
+static bool is_used(const struct orphans *orphans, size_t former)
 {
-    int result = 0;
+    for (size_t i = 0; i < orphans->count; i++)
+        if (!orphans->items[i].gone && orphans->items[i].former == former)
+            return true;
+    return false;
+}
+
+static int record_sockets(const struct orphans *orphans, const struct listener *listener, struct state *state)
+{
+    size_t count = 1;
+    struct listener *sockets = memory_must(calloc(orphans->former_count + 1, sizeof *sockets));
+    sockets[0] = *listener;
+    for (size_t i = 0; i < orphans->former_count; i++)
+        if (orphans->formers[i].cookie != listener->cookie && is_used(orphans, i))
+            sockets[count++] = orphans->formers[i];
+    int result = state_name_sockets(state, sockets, count);
+    free(sockets);
+    return result;
+}
+
+int orphans_record(const struct orphans *orphans, const struct listener *listener, struct state *state)
+{
+    int result = record_sockets(orphans, listener, state);
     for (size_t i = 0; i < orphans->count && result == 0; i++) {
         const struct orphan *orphan = &orphans->items[i];
         const struct listener *former = &orphans->formers[orphan->former];
@@ -28,7 +57,7 @@ int orphans_record(const struct orphans *orphans, struct state *state)
                                       .start = orphan->start,
                                       .inode = former->inode,
                                       .cookie = former->cookie};
-        if (!orphan->gone)
+        if (!orphan->gone && orphan->start)
             result = state_add(state, &record);
     }
     return result;
@@ -48,11 +77,20 @@ void orphans_names(const struct orphans *orphans, char *ret_text, size_t size)
 
 /* ---- retiring ---- */
 
-/* The pid may be somebody else's by now. */
-static bool is_still(const struct orphan *orphan)
+static bool is_process(pid_t pid, uint64_t start)
 {
     uint64_t found;
-    return orphan->start == 0 || proc_start(orphan->retirement.group, &found) != 0 || found == orphan->start;
+    return proc_start(pid, &found) == 0 && found == start;
+}
+
+/* The number may be somebody else's by now. */
+static bool is_still(const struct orphan *orphan)
+{
+    pid_t group = orphan->retirement.group;
+    uint64_t found;
+    if (orphan->start == 0)
+        return is_process(orphan->witness, orphan->witness_start) && getpgid(orphan->witness) == group;
+    return proc_start(group, &found) != 0 || found == orphan->start;
 }
 
 static void forget(struct master *master, struct orphan *orphan)
@@ -61,53 +99,96 @@ static void forget(struct master *master, struct orphan *orphan)
     master->orphans.left--;
     output_stop(orphan->output, master->loop);
     orphan->output = NULL;
-    master_note(master, state_drop(&master->state, orphan->retirement.group));
+    master_note(master, state_drop(&master->state, orphan->retirement.group, orphan->start));
+}
+
+static int is_inode(pid_t pid, int fd, uint64_t inode, void *context)
+{
+    (void)pid, (void)fd;
+    return inode == *(const uint64_t *)context;
+}
+
+/* Of a group without its leader, when the member by which it was known has gone. */
+static void find_witness(struct orphan *orphan, const struct proc_entry *members, size_t count,
+                         const struct listener *former)
+{
+    uint64_t inode = former->inode;
+    for (size_t i = 0; i < count; i++) {
+        if (proc_each_socket(members[i].pid, is_inode, &inode) > 0 &&
+            proc_start(members[i].pid, &orphan->witness_start) == 0) {
+            orphan->witness = members[i].pid;
+            return;
+        }
+    }
+}
+
+static bool lives(const struct orphans *orphans, struct orphan *orphan, const struct proc_table *table)
+{
+    const struct proc_entry *members;
+    size_t count = proc_table_group(table, orphan->retirement.group, &members);
+    bool living = false;
+    for (size_t i = 0; i < count && !living; i++)
+        living = !proc_ended(members[i].pid);
+    if (living && orphan->start == 0 && !is_still(orphan))
+        find_witness(orphan, members, count, &orphans->formers[orphan->former]);
+    return living && is_still(orphan);
 }
 
 /* They are nobody's children here, so their end is seen in /proc only. The number of a group is not given
  * away again while a process is in it. */
-static void forget_gone(struct master *master)
+static void forget_gone(struct master *master, int64_t now_ms)
 {
     struct orphans *orphans = &master->orphans;
     struct proc_table table = PROC_TABLE_INIT;
+    orphans->look_due_ms = now_ms + orphans->look_ms;
+    orphans->look_ms = 2 * orphans->look_ms < LOOK_MAX_MS ? 2 * orphans->look_ms : LOOK_MAX_MS;
     if (proc_table_read(&table) != 0)
         return;
-    for (size_t i = 0; i < orphans->count; i++) {
-        const struct proc_entry *members;
-        struct orphan *orphan = &orphans->items[i];
-        bool living = false;
-        size_t count = orphan->gone ? 0 : proc_table_group(&table, orphan->retirement.group, &members);
-        for (size_t k = 0; k < count && !living; k++)
-            living = !proc_ended(members[k].pid);
-        if (!orphan->gone && (!living || !is_still(orphan)))
-            forget(master, orphan);
-    }
+    for (size_t i = 0; i < orphans->count; i++)
+        if (!orphans->items[i].gone && !lives(orphans, &orphans->items[i], &table))
+            forget(master, &orphans->items[i]);
     proc_table_fini(&table);
 }
 
+/* Somebody was killed. */
+static void look_soon(struct orphans *orphans)
+{
+    orphans->look_ms = LOOK_MIN_MS;
+    orphans->look_due_ms = clock_now_ms() + LOOK_MIN_MS;
+}
+
 /* Those who accept from one socket. Returns the delay to the next look. */
-static int retire_of(struct orphans *orphans, size_t former, struct retirement **retirements)
+static int retire_of(struct orphans *orphans, size_t former, bool stopping, struct retirement **retirements)
 {
     const struct listener *listener = &orphans->formers[former];
     size_t count = 0;
     for (size_t i = 0; i < orphans->count; i++) {
         struct orphan *orphan = &orphans->items[i];
-        if (!orphan->gone && orphan->former == former && is_still(orphan))
+        if (!orphan->gone && orphan->former == former && orphan->retirement.phase != RETIREMENT_DONE &&
+            is_still(orphan))
             retirements[count++] = &orphan->retirement;
     }
-    /* What waits in a queue is reset when the last who could accept it goes. */
-    if (count == 0 || !((former == 0 && orphans->shared) || listener_is_empty(listener)))
-        return LOOK_MS;
+    if (count == 0)
+        return LOOK_MAX_MS;
+    /* What waits in a queue is reset when the last who could accept it goes; in ours it waits for others. */
+    bool kept = former == 0 && orphans->shared && !stopping;
+    if (!kept && !listener_is_empty(listener))
+        return QUEUE_MS;
     int delay_ms = retire_tick(retirements, count, listener, clock_now_ms());
-    return delay_ms >= 0 && delay_ms < LOOK_MS ? delay_ms : LOOK_MS;
+    for (size_t i = 0; i < count; i++)
+        if (retirements[i]->phase == RETIREMENT_DONE)
+            look_soon(orphans);
+    return delay_ms >= 0 && delay_ms < QUEUE_MS ? delay_ms : QUEUE_MS;
 }
 
-static int retire(struct orphans *orphans)
+static int retire(struct master *master)
 {
+    struct orphans *orphans = &master->orphans;
+    bool stopping = master->policy.state >= POOL_STOPPING;
     struct retirement **retirements = calloc(orphans->count, sizeof(struct retirement *));
-    int next_ms = LOOK_MS;
+    int next_ms = LOOK_MAX_MS;
     for (size_t i = 0; retirements && i < orphans->former_count; i++) {
-        int delay_ms = retire_of(orphans, i, retirements);
+        int delay_ms = retire_of(orphans, i, stopping, retirements);
         next_ms = delay_ms < next_ms ? delay_ms : next_ms;
     }
     free(retirements);
@@ -126,6 +207,7 @@ static void kill_all(struct master *master, const char *why)
         orphan->retirement.phase = RETIREMENT_DONE;
     }
     orphans->cut = true;
+    look_soon(orphans);
 }
 
 /* Their addresses are free when nobody has them any more. */
@@ -136,26 +218,62 @@ static void close_formers(struct orphans *orphans)
     orphans->former_count = 0;
 }
 
+/* Takes away a path that is not ours now, and the lock that a former master left beside it, if no other
+ * master has come there. */
+static void clear_path(struct listener *former, const struct listener *ours)
+{
+    const char *path = address_path(&former->address), *our_path = address_path(&ours->address);
+    struct problem unused;
+    bool fresh;
+    if (path == NULL || (our_path && strcmp(path, our_path) == 0))
+        return;
+    int lock_fd = path_lock_take(path, &fresh, &unused);
+    if (lock_fd < 0)
+        return;
+    if (!fresh)
+        listener_hide(former);
+    path_lock_release(path, lock_fd);
+}
+
+/* No new connection is to reach a socket that is not ours. */
+static void refuse(struct listener *former, const struct listener *ours)
+{
+    clear_path(former, ours);
+    if (former->fd >= 0)
+        (void)listener_refuse(former);
+    else /* where it can be kept from them at all: at our TCP address, which prefers our socket */
+        former->refused_ms = clock_now_ms();
+}
+
+static void run_again(struct master *master, int64_t after_ms)
+{
+    ev_timer *timer = &master->orphans.timer;
+    ev_timer_stop(master->loop, timer);
+    ev_timer_set(timer, after_ms > 0 ? (double)after_ms / 1000.0 : 0.0, 0.0);
+    ev_timer_start(master->loop, timer);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
     struct orphans *orphans = &master->orphans;
-    int next_ms = LOOK_MS;
-    (void)events;
-    if (!orphans->cut && clock_now_ms() >= orphans->deadline_ms) {
-        kill_all(master, "its request is cut, graceful_timeout has passed");
-    } else if (!orphans->cut) {
-        next_ms = retire(orphans);
-    }
-    forget_gone(master);
+    int64_t now_ms = clock_now_ms();
+    int next_ms = LOOK_MAX_MS;
+    (void)loop, (void)events;
+    if (now_ms >= orphans->look_due_ms)
+        forget_gone(master, now_ms);
     if (orphans->left == 0) {
         log_info("all %zu workers of a former master have gone", orphans->count);
         close_formers(orphans);
         master_orphans_gone(master);
         return;
     }
-    ev_timer_set(timer, (double)next_ms / 1000.0, 0.0);
-    ev_timer_start(loop, timer);
+    if (orphans->retiring && !orphans->cut && now_ms >= orphans->deadline_ms)
+        kill_all(master, "its request is cut, graceful_timeout has passed");
+    else if (orphans->retiring && !orphans->cut)
+        next_ms = retire(master);
+    int64_t look_in_ms = orphans->look_due_ms - now_ms;
+    run_again(master, next_ms < look_in_ms ? next_ms : look_in_ms);
 }
 
 /* Its output has no reader since its master died, and the pipe may be full. */
@@ -172,12 +290,11 @@ static void read_output(struct master *master, struct orphan *orphan)
  * could not watch it. */
 static void let_run(const struct orphan *orphan)
 {
-    enum proc_state state;
     cpu_set_t theirs, ours;
     if (orphan->start && sched_getaffinity(orphan->retirement.group, sizeof theirs, &theirs) == 0 &&
         CPU_COUNT(&theirs) == 1 && sched_getaffinity(0, sizeof ours, &ours) == 0)
         (void)sched_setaffinity(orphan->retirement.group, sizeof ours, &ours);
-    if (orphan->start && proc_state(orphan->retirement.group, &state) == 0 && state == PROC_STOPPED)
+    if (is_still(orphan))
         (void)kill(-orphan->retirement.group, SIGCONT);
 }
 
@@ -187,15 +304,17 @@ void orphans_start(struct master *master)
     char names[160];
     if (orphans->former_count)
         orphans->shared = orphans->formers[0].cookie == master->listener.cookie;
-    for (size_t i = orphans->shared; i < orphans->former_count; i++)
-        if (orphans->formers[i].fd >= 0)
-            listener_refuse(&orphans->formers[i]);
     ev_init(&orphans->timer, on_timer);
     orphans->timer.data = master;
     if (orphans->left == 0) {
+        for (size_t i = orphans->shared; i < orphans->former_count; i++)
+            if (!listener_exists(&orphans->formers[i]))
+                clear_path(&orphans->formers[i], &master->listener);
         close_formers(orphans);
         return;
     }
+    for (size_t i = orphans->shared; i < orphans->former_count; i++)
+        refuse(&orphans->formers[i], &master->listener);
     orphans_names(orphans, names, sizeof names);
     log_warning("%zu workers of a former master, which has died, %s: pid %s", orphans->left,
                 orphans->shared ? "serve on until others do"
@@ -205,22 +324,24 @@ void orphans_start(struct master *master)
         let_run(&orphans->items[i]);
         read_output(master, &orphans->items[i]);
     }
+    orphans->look_ms = LOOK_MAX_MS;
+    orphans->look_due_ms = clock_now_ms() + LOOK_MAX_MS;
+    run_again(master, LOOK_MAX_MS);
 }
 
 void orphans_notify(struct master *master)
 {
     struct orphans *orphans = &master->orphans;
     const struct policy *policy = &master->policy;
-    bool stopping = policy->state >= POOL_STOPPING;
+    bool leaving = policy->state >= POOL_PAUSED; /* the pool's own workers, too */
     if (orphans->left == 0 || orphans->retiring ||
-        !(stopping || !orphans->shared ||
+        !(leaving || !orphans->shared ||
           (policy->state == POOL_RUNNING && policy_count(policy, SLOT_SERVING) >= policy->wanted)))
         return;
     orphans->retiring = true;
     orphans->deadline_ms = clock_now_ms() + policy->settings->graceful_timeout_ms;
     log_info("%zu workers of a former master are retired", orphans->left);
-    ev_timer_set(&orphans->timer, 0.0, 0.0);
-    ev_timer_start(master->loop, &orphans->timer);
+    run_again(master, 0);
 }
 
 void orphans_kill(struct master *master)
@@ -234,7 +355,8 @@ void orphans_fini(struct master *master)
     struct orphans *orphans = &master->orphans;
     ev_timer_stop(master->loop, &orphans->timer);
     for (size_t i = 0; i < orphans->count; i++) {
-        if (!orphans->items[i].gone && orphans->items[i].retirement.phase == RETIREMENT_HALT)
+        if (!orphans->items[i].gone && orphans->items[i].retirement.phase == RETIREMENT_HALT &&
+            is_still(&orphans->items[i]))
             retire_cancel(&orphans->items[i].retirement);
         output_stop(orphans->items[i].output, master->loop);
     }

@@ -20,7 +20,9 @@ struct master;
 
 /* A process group, named as a worker is by its leader. */
 struct orphan {
-    uint64_t start;               /* of the leader; 0: it had ended before */
+    uint64_t start; /* of the leader; 0: it had ended before */
+    pid_t witness;  /* then: a member that holds the socket, for the number may be given away */
+    uint64_t witness_start;
     size_t former;                /* index of the socket that it accepts from */
     struct retirement retirement; /* its group names the orphan */
     struct output *output;        /* owned; NULL where the pipe could not be had */
@@ -36,6 +38,8 @@ struct orphans {
     bool retiring;
     bool cut; /* those that were left have been killed */
     int64_t deadline_ms;
+    int64_t look_due_ms; /* who has gone? */
+    int look_ms;         /* the pause before the next such look */
     ev_timer timer;
 };
 
@@ -54,8 +58,11 @@ const struct listener *orphans_listener(const struct orphans *orphans);
 /* How many sockets of theirs stay at this TCP address, for they could not be taken over. */
 unsigned orphans_beside(const struct orphans *orphans, const struct address *address);
 
-/* Adds them to a new state file, so that the death of this master, too, loses nobody. */
-__attribute__((warn_unused_result)) int orphans_record(const struct orphans *orphans, struct state *state);
+/* Writes the sockets, our `listener` first, and them into a new state file, so that the death of this master,
+ * too, loses nobody. A group without its leader is no record: it is found by what it holds. Returns 0 or
+ * -errno. */
+__attribute__((warn_unused_result)) int orphans_record(const struct orphans *orphans,
+                                                       const struct listener *listener, struct state *state);
 
 /* "12, 15, 16 and 4 more": their pids. */
 void orphans_names(const struct orphans *orphans, char *ret_text, size_t size);

@@ -15,38 +15,16 @@
 
 /* ---- sockets ---- */
 
-/* The socket of a record, known already or new; the address is that of the newest. */
-static size_t former_of(struct orphans *orphans, uint64_t inode, uint64_t cookie)
+/* The socket of a record; false: the file does not name it. */
+static bool former_of(const struct orphans *orphans, const struct state_record *record, size_t *ret_former)
 {
-    size_t i = 0;
-    while (i < orphans->former_count &&
-           !(orphans->formers[i].inode == inode && orphans->formers[i].cookie == cookie))
-        i++;
-    if (i == orphans->former_count) {
-        orphans->formers = memory_must(reallocarray(orphans->formers, i + 1, sizeof *orphans->formers));
-        orphans->formers[i] = (struct listener)LISTENER_INIT;
-        orphans->formers[i].address = orphans->formers[0].address;
-        orphans->formers[i].inode = inode;
-        orphans->formers[i].cookie = cookie;
-        orphans->former_count++;
+    for (size_t i = 0; i < orphans->former_count; i++) {
+        if (orphans->formers[i].inode == record->inode && orphans->formers[i].cookie == record->cookie) {
+            *ret_former = i;
+            return true;
+        }
     }
-    return i;
-}
-
-static void collect_formers(struct orphans *orphans, const struct state_former *state)
-{
-    orphans->formers = memory_must(malloc(sizeof *orphans->formers));
-    orphans->formers[0] = state->listener;
-    orphans->former_count = 1;
-    for (size_t i = 0; i < state->count; i++)
-        (void)former_of(orphans, state->records[i].inode, state->records[i].cookie);
-}
-
-/* Whether the socket is still there: its inode may be another one's by now, its cookie may not. */
-static bool former_lives(const struct listener *former)
-{
-    uint32_t queued, limit;
-    return former->fd >= 0 || (former->cookie && listener_queue(former, &queued, &limit) == 0);
+    return false;
 }
 
 /* ---- processes ---- */
@@ -112,17 +90,30 @@ static struct orphan *find(const struct orphans *orphans, pid_t group)
     return NULL;
 }
 
-static void add(struct orphans *orphans, pid_t group, uint64_t start, size_t former)
+static struct orphan *add(struct orphans *orphans, pid_t group, uint64_t start, size_t former)
 {
-    if (find(orphans, group))
-        return;
+    struct orphan *orphan = find(orphans, group);
+    if (orphan)
+        return orphan;
     if (orphans->count == orphans->capacity) {
         orphans->capacity = orphans->capacity ? 2 * orphans->capacity : 64;
         orphans->items = memory_must(reallocarray(orphans->items, orphans->capacity, sizeof *orphans->items));
     }
-    orphans->items[orphans->count++] = (struct orphan){
+    orphan = &orphans->items[orphans->count++];
+    *orphan = (struct orphan){
         .start = start, .former = former, .retirement = {.group = group, .headless = start == 0}};
     orphans->left++;
+    return orphan;
+}
+
+static void add_headless(struct orphans *orphans, const struct holder *holder)
+{
+    uint64_t start;
+    if (proc_start(holder->pid, &start) != 0)
+        return;
+    struct orphan *orphan = add(orphans, holder->group, 0, holder->former);
+    orphan->witness = holder->pid;
+    orphan->witness_start = start;
 }
 
 static bool is_alive(pid_t pid, uint64_t start)
@@ -135,8 +126,10 @@ static void add_recorded(struct orphans *orphans, const struct state_former *sta
 {
     for (size_t i = 0; i < state->count; i++) {
         const struct state_record *record = &state->records[i];
-        if (is_alive(record->pid, record->start) && getpgid(record->pid) == record->pid)
-            add(orphans, record->pid, record->start, former_of(orphans, record->inode, record->cookie));
+        size_t former;
+        if (is_alive(record->pid, record->start) && getpgid(record->pid) == record->pid &&
+            former_of(orphans, record, &former))
+            (void)add(orphans, record->pid, record->start, former);
     }
 }
 
@@ -158,12 +151,13 @@ static void add_strays(const struct search *search)
         uint64_t start = 0;
         if (holder->group <= 1 || holder->group == getpgrp() || holder->pid == getppid())
             continue; /* a supervisor's */
-        if (find(search->orphans, holder->group) || !former_lives(&search->orphans->formers[holder->former]))
+        if (find(search->orphans, holder->group) ||
+            !listener_exists(&search->orphans->formers[holder->former]))
             continue;
         if (proc_ended(holder->group))
-            add(search->orphans, holder->group, 0, holder->former);
+            add_headless(search->orphans, holder);
         else if (holds(search, holder->group) && proc_start(holder->group, &start) == 0)
-            add(search->orphans, holder->group, start, holder->former);
+            (void)add(search->orphans, holder->group, start, holder->former);
         else
             log_warning(
                 "pid %ld holds the listening socket of a former master and is left alone: its process "
@@ -172,10 +166,12 @@ static void add_strays(const struct search *search)
     }
 }
 
-static void find_all(struct orphans *orphans, const struct state_former *state)
+static void find_all(struct orphans *orphans, struct state_former *state)
 {
     __attribute__((cleanup(search_fini))) struct search search = {.orphans = orphans};
-    collect_formers(orphans, state);
+    orphans->formers = state->sockets;
+    orphans->former_count = state->socket_count;
+    state->sockets = NULL;
     find_holders(&search);
     add_recorded(orphans, state);
     add_strays(&search);
@@ -190,7 +186,7 @@ int orphans_find(struct orphans *orphans, const char *path, struct problem *prob
     if (state.garbage)
         log_warning("the state file %s of a former master is damaged: not all of its workers may be found",
                     path);
-    if (state.listener.inode)
+    if (state.socket_count)
         find_all(orphans, &state);
     return 0;
 }
@@ -225,7 +221,7 @@ unsigned orphans_beside(const struct orphans *orphans, const struct address *add
         const struct listener *former = &orphans->formers[i];
         address_format(&former->address, former_text, sizeof former_text);
         count += former->fd < 0 && former->address.storage.ss_family != AF_UNIX &&
-                 strcmp(text, former_text) == 0 && former_lives(former);
+                 strcmp(text, former_text) == 0 && listener_exists(former);
     }
     return count;
 }

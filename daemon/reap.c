@@ -67,8 +67,10 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
 {
     struct worker *worker = &master->workers[index];
     bool clean = death->si_code == CLD_EXITED && death->si_status == 0;
+    uint64_t start;
     kill(-worker->pid, SIGKILL);
-    master_note(master, state_drop(&master->state, worker->pid));
+    int result = proc_start(worker->pid, &start);
+    master_note(master, result ? result : state_drop(&master->state, worker->pid, start));
     waitpid(worker->pid, NULL, WNOHANG);
     output_stop(worker->output, master->loop);
     log_death(master, index, death);

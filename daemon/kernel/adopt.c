@@ -59,7 +59,7 @@ int adopt_listener_of_ours(pid_t pid, int fd, uint64_t *ret_cookie)
         return got;
     if (getsockopt(got, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_size) != 0 || !listens(got, cookie) ||
         getsockopt(got, SOL_SOCKET, SO_PEERCRED, &maker, &maker_size) != 0 || maker.uid != geteuid() ||
-        (maker.pid > 0 && !proc_ended(maker.pid))) {
+        maker.pid <= 0 /* not in our namespace: it may live */ || !proc_ended(maker.pid)) {
         (void)close(got);
         return -ENOENT;
     }

@@ -59,12 +59,12 @@ static int clear_path(const struct address *address, bool fresh_lock, struct pro
     return 0;
 }
 
-static void remove_path(struct listener *listener)
+void listener_hide(struct listener *listener)
 {
     const char *path = address_path(&listener->address);
     struct stat found;
-    if (listener->path_inode != 0 && lstat(path, &found) == 0 && found.st_dev == listener->path_device &&
-        found.st_ino == listener->path_inode)
+    if (listener->path_inode != 0 && lstat(path, &found) == 0 && S_ISSOCK(found.st_mode) &&
+        found.st_dev == listener->path_device && found.st_ino == listener->path_inode)
         (void)unlink(path);
     listener->path_inode = 0;
 }
@@ -146,9 +146,12 @@ static int open_unix(const struct listener_options *options, struct listener *li
     return path != NULL ? bind_path(options, listener, problem) : bind_to(listener, problem);
 }
 
-/* [::]:PORT -> 0.0.0.0:PORT */
-static void fall_back_to_ipv4(struct address *address)
+void listener_settle(struct address *address)
 {
+    __attribute__((cleanup(close_cleanup))) int fd =
+        address->dual_stack ? socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+    if (!address->dual_stack || fd >= 0 || errno != EAFNOSUPPORT)
+        return;
     in_port_t port = ((const struct sockaddr_in6 *)&address->storage)->sin6_port;
     *address = (struct address){.length = sizeof(struct sockaddr_in)};
     struct sockaddr_in *in = (struct sockaddr_in *)&address->storage;
@@ -207,10 +210,6 @@ static int open_tcp(const struct listener_options *options, struct listener *lis
     if (adopt_duplicate(options, listener))
         return set_entry(options, listener, problem);
     listener->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener->fd < 0 && errno == EAFNOSUPPORT && address->dual_stack) {
-        fall_back_to_ipv4(address);
-        listener->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    }
     if (listener->fd < 0)
         return bind_problem(address, errno, problem);
     int on = 1, only = !address->dual_stack;
@@ -258,12 +257,14 @@ static int start(const struct listener_options *options, struct listener *listen
 int listener_open(const struct listener_options *options, struct listener *ret_listener,
                   struct problem *problem)
 {
+    struct listener_options settled = *options;
     struct listener listener = LISTENER_INIT;
     bool fresh_lock = true;
-    listener.address = options->address;
-    int error = options->address.storage.ss_family == AF_UNIX
-                    ? open_unix(options, &listener, &fresh_lock, problem)
-                    : open_tcp(options, &listener, problem);
+    listener_settle(&settled.address);
+    listener.address = settled.address;
+    int error = settled.address.storage.ss_family == AF_UNIX
+                    ? open_unix(&settled, &listener, &fresh_lock, problem)
+                    : open_tcp(&settled, &listener, problem);
     if (error == 0)
         error = start(options, &listener, problem);
     if (error == 0) {
@@ -276,6 +277,10 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
         (void)close(listener.lock_fd);
         listener.lock_fd = -1;
     }
+    /* What was taken over stays to those who serve there. */
+    if (options->former != NULL && options->former->fd >= 0 &&
+        listener.path_inode == options->former->path_inode)
+        listener.path_inode = 0;
     listener_close(&listener);
     return error;
 }
@@ -293,7 +298,7 @@ int listener_refuse(struct listener *listener)
     ASSERT(listener->fd >= 0);
     listener->refused_ms = clock_now_ms();
     if (listener->address.storage.ss_family == AF_UNIX) {
-        remove_path(listener);
+        listener_hide(listener);
         return shutdown(listener->fd, SHUT_RD) != 0 ? -errno : 0;
     }
     /* Both programs are charged for until the old one has gone. Where a long list leaves no room for that,
@@ -317,6 +322,12 @@ int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32
     return 0;
 }
 
+bool listener_exists(const struct listener *listener)
+{
+    uint32_t queued, limit;
+    return listener->fd >= 0 || (listener->cookie && listener_queue(listener, &queued, &limit) == 0);
+}
+
 bool listener_is_empty(const struct listener *listener)
 {
     uint32_t queued = 0, limit, handshakes = 0;
@@ -338,7 +349,7 @@ void listener_leave(struct listener *listener)
 void listener_close(struct listener *listener)
 {
     if (listener->fd >= 0) {
-        remove_path(listener);
+        listener_hide(listener);
         (void)close(listener->fd);
     }
     if (listener->lock_fd >= 0)

@@ -52,18 +52,30 @@ struct listener {
         .fd = -1, .lock_fd = -1                                                                              \
     }
 
+/* What "*" is here: [::] with IPv4, or 0.0.0.0 where the kernel has no IPv6. Other addresses stay as they
+ * are.
+ */
+void listener_settle(struct address *address);
+
 /* Binds and listens, or takes over the former master's socket with all that waits in it: a duplicate of its
  * descriptor, if address, mode and owner are those asked for (then the cookies are equal). A unix path is
  * guarded by a lock file PATH.lock: a stale socket is replaced, a live master's (lock held) refused, as is
  * anything at PATH that is not a socket, and a socket of another program that answers. A TCP address that
- * anybody listens on is refused, though the socket carries SO_REUSEPORT afterwards, for rebinding. "*" is
- * [::] with IPv4, or 0.0.0.0 where the kernel has no IPv6. Returns 0, -EADDRINUSE, -EEXIST (not a socket) or
+ * anybody listens on is refused, though the socket carries SO_REUSEPORT afterwards, for rebinding. The
+ * address is settled first. Returns 0, -EADDRINUSE, -EEXIST (not a socket) or
  * another -errno, with the reason in `problem`; nothing is left behind on failure. */
 __attribute__((warn_unused_result)) int listener_open(const struct listener_options *options,
                                                       struct listener *ret_listener, struct problem *problem);
 
 /* Nobody else listens at the TCP address any more: ends the preference over those of `beside`. */
 void listener_alone(struct listener *listener);
+
+/* Takes away the path, if it still leads to this socket. */
+void listener_hide(struct listener *listener);
+
+/* Whether the socket is still there, ours or not: its inode may be another one's by now, its cookie may not.
+ * False also when the kernel does not answer. */
+bool listener_exists(const struct listener *listener);
 
 /* New connections are refused from now on, while queued ones stay to be accepted by the workers.
  * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. Returns 0, or

@@ -9,11 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VERSION "fcgipool state 1"
+#define VERSION "fcgipool state 2"
 /* Powers of two, so that no record lies on two pages and none is written by half. */
-#define LINE_SIZE   128
-#define HEADER_SIZE ((size_t)2 * LINE_SIZE)
+#define FIRST_SIZE  128
+#define SOCKET_SIZE 256
 #define RECORD_SIZE 64
+#define SOCKETS_MAX 64
 /* More is no file of ours: 4096 workers, and as many of each of some former masters. */
 #define RECORDS_MAX 65536
 #define BOOT_SIZE   37
@@ -79,29 +80,41 @@ static int read_all(int fd, size_t size, char **ret_text)
     return 0;
 }
 
-/* Returns false when the lines make no sense; another boot's leave the inode 0. */
-static bool parse_header(const char *text, struct listener *listener)
+/* Returns false when the line makes no sense; another boot's has no sockets. */
+static bool parse_first(const char *text, size_t *ret_socket_count)
 {
-    char boot[BOOT_SIZE], found_boot[BOOT_SIZE], address[ADDRESS_TEXT_SIZE];
-    uint64_t inode, cookie, path_device, path_inode;
-    struct problem problem;
-    if (text[LINE_SIZE - 1] != '\n' || text[HEADER_SIZE - 1] != '\n' ||
-        sscanf(text, VERSION " %36s %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, found_boot, &inode,
-               &cookie, &path_device, &path_inode) != 5)
+    char boot[BOOT_SIZE], found_boot[BOOT_SIZE];
+    size_t count;
+    if (text[FIRST_SIZE - 1] != '\n' || sscanf(text, VERSION " %36s %zu", found_boot, &count) != 2 ||
+        count == 0 || count > SOCKETS_MAX)
         return false;
-    memcpy(address, text + LINE_SIZE, sizeof address);
-    address[LINE_SIZE - 1] = '\0';
-    for (size_t end = LINE_SIZE - 1; end > 0 && address[end - 1] == ' '; end--)
-        address[end - 1] = '\0';
     read_boot(boot);
-    if (strcmp(boot, found_boot) != 0)
-        return true;
-    if (address_parse(address, &listener->address, &problem) != 0)
+    *ret_socket_count = strcmp(boot, found_boot) == 0 ? count : 0;
+    return true;
+}
+
+/* Returns false when the line makes no sense. */
+static bool parse_socket(const char *text, struct listener *ret_listener)
+{
+    char address[ADDRESS_TEXT_SIZE];
+    struct listener listener = LISTENER_INIT;
+    uint64_t path_device, path_inode;
+    size_t length;
+    int begin = 0;
+    struct problem problem;
+    if (text[SOCKET_SIZE - 1] != '\n' ||
+        sscanf(text, "%" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %zu:%n", &listener.inode,
+               &listener.cookie, &path_device, &path_inode, &length, &begin) != 5 ||
+        begin == 0 || listener.inode == 0 || length >= sizeof address ||
+        (size_t)begin + length >= SOCKET_SIZE)
         return false;
-    listener->inode = inode;
-    listener->cookie = cookie;
-    listener->path_device = (dev_t)path_device;
-    listener->path_inode = (ino_t)path_inode;
+    memcpy(address, text + begin, length);
+    address[length] = '\0';
+    if (address_parse(address, &listener.address, &problem) != 0)
+        return false;
+    listener.path_device = (dev_t)path_device;
+    listener.path_inode = (ino_t)path_inode;
+    *ret_listener = listener;
     return true;
 }
 
@@ -114,24 +127,46 @@ static bool parse_record(const char *text, struct state_record *ret_record)
            (ret_record->pid == 0 || ret_record->pid > 1);
 }
 
-static int parse(const char *text, size_t size, struct state_former *former)
+static int parse_sockets(const char *text, size_t count, struct state_former *former)
 {
-    former->garbage = size < HEADER_SIZE || !parse_header(text, &former->listener);
-    if (former->garbage || former->listener.inode == 0)
-        return 0;
-    size_t count = (size - HEADER_SIZE) / RECORD_SIZE;
-    former->garbage = (size - HEADER_SIZE) % RECORD_SIZE != 0;
+    former->sockets = calloc(count, sizeof *former->sockets);
+    if (former->sockets == NULL)
+        return -ENOMEM;
+    while (former->socket_count < count && !former->garbage) {
+        former->garbage =
+            !parse_socket(text + former->socket_count * SOCKET_SIZE, &former->sockets[former->socket_count]);
+        former->socket_count += !former->garbage;
+    }
+    return 0;
+}
+
+static int parse_records(const char *text, size_t size, struct state_former *former)
+{
+    size_t count = size / RECORD_SIZE;
     former->records = calloc(count + 1, sizeof *former->records);
     if (former->records == NULL)
         return -ENOMEM;
+    former->garbage = former->garbage || size % RECORD_SIZE != 0;
     for (size_t i = 0; i < count; i++) {
         struct state_record record;
-        if (!parse_record(text + HEADER_SIZE + i * RECORD_SIZE, &record))
+        if (!parse_record(text + i * RECORD_SIZE, &record))
             former->garbage = true;
         else if (record.pid != 0)
             former->records[former->count++] = record;
     }
     return 0;
+}
+
+static int parse(const char *text, size_t size, struct state_former *former)
+{
+    size_t socket_count = 0;
+    former->garbage = size < FIRST_SIZE || !parse_first(text, &socket_count) ||
+                      size < FIRST_SIZE + socket_count * SOCKET_SIZE;
+    if (former->garbage || socket_count == 0)
+        return 0;
+    size_t header_size = FIRST_SIZE + socket_count * SOCKET_SIZE;
+    int error = parse_sockets(text + FIRST_SIZE, socket_count, former);
+    return error != 0 ? error : parse_records(text + header_size, size - header_size, former);
 }
 
 int state_read(const char *path, struct state_former *ret_former, struct problem *problem)
@@ -142,14 +177,17 @@ int state_read(const char *path, struct state_former *ret_former, struct problem
     __attribute__((cleanup(close_cleanup))) int fd = open_ours(path, &size, problem);
     if (fd < 0 && fd != -ENOENT)
         return fd;
-    if (fd >= 0 && (uintmax_t)size > HEADER_SIZE + (size_t)RECORDS_MAX * RECORD_SIZE) {
+    if (fd >= 0 && (uintmax_t)size >
+                       FIRST_SIZE + (size_t)SOCKETS_MAX * SOCKET_SIZE + (size_t)RECORDS_MAX * RECORD_SIZE) {
         former.garbage = true;
     } else if (fd >= 0) {
         int error = read_all(fd, (size_t)size, &text);
         if (error == 0 && text != NULL)
             error = parse(text, (size_t)size, &former);
-        if (error != 0)
+        if (error != 0) {
+            state_former_fini(&former);
             return problem_set(problem, error, "cannot read the state file %s: %s", path, strerror(-error));
+        }
     }
     *ret_former = former;
     return 0;
@@ -157,6 +195,7 @@ int state_read(const char *path, struct state_former *ret_former, struct problem
 
 void state_former_fini(struct state_former *former)
 {
+    free(former->sockets);
     free(former->records);
     *former = (struct state_former)STATE_FORMER_INIT;
 }
@@ -185,23 +224,40 @@ static int write_record(const struct state *state, size_t index)
         return -EOVERFLOW;
     memset(text + length, ' ', (size_t)(RECORD_SIZE - length));
     text[RECORD_SIZE - 1] = '\n';
-    return write_at(state->fd, text, RECORD_SIZE, HEADER_SIZE + index * RECORD_SIZE);
+    return write_at(state->fd, text, RECORD_SIZE, state->header_size + index * RECORD_SIZE);
 }
 
-static int write_header(int fd, const struct listener *listener)
+static int write_first(int fd, size_t socket_count)
 {
-    char text[HEADER_SIZE + 1], first[LINE_SIZE], address[ADDRESS_TEXT_SIZE], boot[BOOT_SIZE];
+    char text[FIRST_SIZE + 1], first[FIRST_SIZE], boot[BOOT_SIZE];
     read_boot(boot);
-    address_format(&listener->address, address, sizeof address);
-    (void)snprintf(first, sizeof first, VERSION " %s %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64, boot,
-                   listener->inode, listener->cookie, (uint64_t)listener->path_device,
-                   (uint64_t)listener->path_inode);
-    (void)snprintf(text, sizeof text, "%-*s\n%-*s\n", LINE_SIZE - 1, first, LINE_SIZE - 1, address);
-    return write_at(fd, text, HEADER_SIZE, 0);
+    (void)snprintf(first, sizeof first, VERSION " %s %zu", boot, socket_count);
+    (void)snprintf(text, sizeof text, "%-*s\n", FIRST_SIZE - 1, first);
+    return write_at(fd, text, FIRST_SIZE, 0);
 }
 
-int state_create(struct state *state, const char *path, const struct listener *listener,
-                 struct problem *problem)
+static int write_socket(int fd, const struct listener *listener, size_t index)
+{
+    char text[SOCKET_SIZE + 1], line[SOCKET_SIZE], address[ADDRESS_TEXT_SIZE];
+    address_format(&listener->address, address, sizeof address);
+    (void)snprintf(line, sizeof line, "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %zu:%s",
+                   listener->inode, listener->cookie, (uint64_t)listener->path_device,
+                   (uint64_t)listener->path_inode, strlen(address), address);
+    (void)snprintf(text, sizeof text, "%-*s\n", SOCKET_SIZE - 1, line);
+    return write_at(fd, text, SOCKET_SIZE, FIRST_SIZE + index * SOCKET_SIZE);
+}
+
+int state_name_sockets(struct state *state, const struct listener *sockets, size_t count)
+{
+    count = count < SOCKETS_MAX ? count : SOCKETS_MAX;
+    int error = write_first(state->fd, count);
+    for (size_t i = 0; i < count && error == 0; i++)
+        error = write_socket(state->fd, &sockets[i], i);
+    state->header_size = FIRST_SIZE + count * SOCKET_SIZE;
+    return error;
+}
+
+int state_create(struct state *state, const char *path, struct problem *problem)
 {
     char draft[PATH_MAX + 4];
     if ((size_t)snprintf(state->path, sizeof state->path, "%s", path) >= sizeof state->path)
@@ -210,23 +266,21 @@ int state_create(struct state *state, const char *path, const struct listener *l
     /* Of a master that died at this point; nobody else's, for we have the lock. */
     (void)unlink(draft);
     state->fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = state->fd < 0 ? -errno : write_header(state->fd, listener);
-    if (error == 0)
-        return 0;
-    if (state->fd >= 0)
-        (void)unlink(draft);
-    return problem_set(problem, error, "cannot make the state file %s: %s", draft, strerror(-error));
+    /* A disk that is full is one now. */
+    int error = state->fd < 0 ? -errno : write_first(state->fd, 0);
+    return error == 0
+               ? 0
+               : problem_set(problem, error, "cannot make the state file %s: %s", draft, strerror(-error));
 }
 
 int state_publish(struct state *state, struct problem *problem)
 {
     char draft[PATH_MAX + 4];
     draft_path(state, draft);
-    if (rename(draft, state->path) == 0)
-        return 0;
-    int error = -errno;
-    (void)unlink(draft);
-    return problem_set(problem, error, "cannot make the state file %s: %s", state->path, strerror(-error));
+    state->published = rename(draft, state->path) == 0;
+    return state->published ? 0
+                            : problem_set(problem, -errno, "cannot make the state file %s: %s", state->path,
+                                          strerror(errno));
 }
 
 /* A free record, or a new one; -ENOMEM. */
@@ -255,10 +309,10 @@ int state_add(struct state *state, const struct state_record *record)
     return write_record(state, (size_t)index);
 }
 
-int state_drop(struct state *state, pid_t pid)
+int state_drop(struct state *state, pid_t pid, uint64_t start)
 {
     for (size_t i = 0; i < state->count; i++) {
-        if (state->records[i].pid == pid) {
+        if (state->records[i].pid == pid && state->records[i].start == start) {
             state->records[i] = (struct state_record){.pid = 0};
             return write_record(state, i);
         }
@@ -268,8 +322,12 @@ int state_drop(struct state *state, pid_t pid)
 
 void state_close(struct state *state, bool remove)
 {
+    char draft[PATH_MAX + 4];
     if (state->fd >= 0) {
-        if (remove)
+        draft_path(state, draft);
+        if (!state->published)
+            (void)unlink(draft);
+        else if (remove)
             (void)unlink(state->path);
         (void)close(state->fd);
     }

@@ -1,8 +1,9 @@
 /*
  * The state file: who the workers of a master are, for the master that comes after its death.
- * Text of fixed width: a header of two lines (version, boot id and identity of the listener; its address),
- * then one record a worker. Records are written in place, one pwrite each and no fsync: the file must outlive
- * the master, not the machine. It lies beside the control socket, whose lock its owner holds.
+ * Text of fixed width: a line with version, boot id and the number of sockets; a line a socket (identity and
+ * address; the newest first); then one record a worker. Records are written in place, one pwrite each and no
+ * fsync: the file must outlive the master, not the machine. It lies beside the control socket, whose lock its
+ * owner holds.
  */
 #ifndef FCGIPOOL_DAEMON_KERNEL_STATE_H
 #define FCGIPOOL_DAEMON_KERNEL_STATE_H
@@ -26,7 +27,8 @@ struct state_record {
 
 /* What a former master left. */
 struct state_former {
-    struct listener listener;     /* as it was: no descriptor, no lock; inode 0: not known */
+    struct listener *sockets; /* owned; as they were: no descriptor, no lock; its own, then older ones */
+    size_t socket_count;
     struct state_record *records; /* owned; none is free */
     size_t count;
     bool garbage; /* the file, or some of it, could not be understood */
@@ -34,7 +36,7 @@ struct state_former {
 
 #define STATE_FORMER_INIT                                                                                    \
     {                                                                                                        \
-        .listener = LISTENER_INIT                                                                            \
+        0                                                                                                    \
     }
 
 /* Reads the file; none, or one of another boot, leaves nothing. Garbage is skipped and said. Returns 0, or
@@ -46,7 +48,9 @@ void state_former_fini(struct state_former *former);
 
 struct state {
     char path[PATH_MAX];
-    int fd;                       /* -1: none */
+    int fd; /* -1: none */
+    bool published;
+    size_t header_size;           /* in bytes; where the records begin */
     struct state_record *records; /* owned; what the file has */
     size_t count;                 /* free ones included */
     size_t capacity;
@@ -59,16 +63,22 @@ struct state {
 
 /* Begins a file that nobody sees before state_publish puts it in the place of the old one. Both return 0, or
  * -errno with the reason in `problem`. */
-__attribute__((warn_unused_result)) int
-state_create(struct state *state, const char *path, const struct listener *listener, struct problem *problem);
+__attribute__((warn_unused_result)) int state_create(struct state *state, const char *path,
+                                                     struct problem *problem);
 __attribute__((warn_unused_result)) int state_publish(struct state *state, struct problem *problem);
 
-/* Adds a process, which must not have been reaped; takes one away (an unknown one is no error). Return 0 or
- * -errno: the file does not have it. */
-__attribute__((warn_unused_result)) int state_add(struct state *state, const struct state_record *record);
-__attribute__((warn_unused_result)) int state_drop(struct state *state, pid_t pid);
+/* Names the `count` sockets, 1 to 64, that workers accept from, the newest first: before the first record.
+ * Returns 0 or -errno. */
+__attribute__((warn_unused_result)) int state_name_sockets(struct state *state,
+                                                           const struct listener *sockets, size_t count);
 
-/* Closes; `remove`: takes the file away. Accepts one that was never created. */
+/* Adds a process, which must not have been reaped; takes one away, named by pid and start (an unknown one is
+ * no error). Return 0 or -errno: the file does not have it. */
+__attribute__((warn_unused_result)) int state_add(struct state *state, const struct state_record *record);
+__attribute__((warn_unused_result)) int state_drop(struct state *state, pid_t pid, uint64_t start);
+
+/* Closes, and takes away what was not published; `remove`: the file, too. Accepts one that was never created.
+ */
 void state_close(struct state *state, bool remove);
 
 #endif

@@ -214,6 +214,23 @@ def test_second_death_loses_nobody(make_pool):
     pool.stop()
 
 
+def test_second_death_at_another_address(directory, make_pool):
+    """The request was taken at the address before the last: each socket is known by its own."""
+    pool = make_pool(workers=1, listen=f"unix:{directory}/a.sock").up()
+    request = InHand(pool, 6000)
+    first = slay(pool)
+    pool.write(listen=f"unix:{directory}/b.sock")
+    revive(pool)
+    pool.wait_ready()
+    assert pool.status()["orphans"] == 1
+    slay(pool)
+    revive(pool)
+    pool.wait_ready()
+    assert request.answered()
+    wait_retired(pool, first)
+    pool.stop()
+
+
 def test_deaths_in_a_row_under_load(make_pool, make_load, record_property):
     """Each master dies at some moment of its takeover."""
     rounds = build.count(8, 100)
@@ -251,6 +268,81 @@ def test_orphans_serve_on_when_new_workers_fail(make_pool):
     pool.write(command=good)
     pool.up()
     wait_retired(pool, orphans)
+    pool.stop()
+
+
+def test_orphan_that_ends_is_forgotten(make_pool):
+    """Also while the pool fails and they are not retired: the number of its group may be somebody else's next."""
+    pool = make_pool(workers=2).up()
+    orphans = slay(pool)
+    pool.write(command=[build.worker("bad"), "exit", "1"], backoff={"initial": "10ms", "max": "50ms"})
+    pool.start()
+    pool.wait_status(lambda status: status["state"] == "failing" and status["orphans"] == 2, what="state failing")
+    os.kill(orphans[0], signal.SIGKILL)
+    pool.wait_status(lambda status: status["orphans"] == 1, what="one orphan")
+    assert pool.request().pid == orphans[1]
+    pool.stop()
+
+
+def fail_after_death(pool):
+    """The next master's workers do not come up. Returns the orphans."""
+    orphans = slay(pool)
+    pool.write(command=[build.worker("bad"), "exit", "1"], backoff={"initial": "10ms", "max": "50ms"})
+    revive(pool)
+    return orphans
+
+
+def test_pause_before_the_new_serve(make_pool):
+    """Nobody accepts any more, and what comes waits for `resume`."""
+    pool = make_pool(workers=2).up()
+    orphans = fail_after_death(pool)
+    assert pool.command("pause").returncode == 0
+    wait_retired(pool, orphans)
+    with fastcgi.connect(pool.address, 20) as waiting:
+        waiting.sendall(fastcgi.encode(uri="/x?n=5"))
+        pool.wait_status(lambda status: status["queue"]["now"] == 1, what="the queue")
+    pool.stop(signal.SIGINT)
+
+
+@pytest.mark.parametrize("listen", ["unix", "v4"])
+def test_stop_before_the_new_serve(listen, directory, make_pool, make_load):
+    """The orphans alone can serve what waits."""
+    pool = make_pool(listen=listens(listen, directory), workers=1).up()
+    load = make_load(pool.address, clients=60, requests=60, mix="GET:10?delay=20")
+    wait_until(lambda: pool.status()["queue"]["now"] >= 40, 5, "the queue")
+    fail_after_death(pool)
+    pool.stop(signal.SIGTERM)
+    result = load.wait()
+    assert (result.ok, result.lost) == (60, 0), result
+
+
+def test_old_path_is_taken_away(directory, make_pool):
+    """With its lock, when `listen` leads elsewhere now; also when everybody there is dead."""
+    pool = make_pool(listen=f"unix:{directory}/a.sock").up()
+    orphans = slay(pool)
+    pool.write(listen=f"unix:{directory}/b.sock")
+    pool.up()
+    wait_retired(pool, orphans)
+    for pid in slay(pool):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not pool.tree.living(), 5, "end of the workers")
+    pool.write(listen=f"unix:{directory}/c.sock")
+    pool.up()
+    left = sorted(path.name for path in directory.iterdir() if path.name[:2] in ("a.", "b.", "c."))
+    assert left == ["c.sock", "c.sock.lock"], left
+    pool.stop()
+
+
+def test_old_path_of_another_pool_is_left_alone(directory, make_pool):
+    """It has come there in the meantime."""
+    pool = make_pool(listen=f"unix:{directory}/a.sock").up()
+    for pid in slay(pool):
+        os.kill(pid, signal.SIGKILL)
+    other = make_pool(name="other", listen=f"unix:{directory}/a.sock").up()
+    pool.write(listen=f"unix:{directory}/b.sock")
+    pool.up()
+    assert other.request().pid in other.serving()
+    other.stop()
     pool.stop()
 
 
@@ -368,6 +460,32 @@ def test_children_without_their_parent(make_pool):
     pool.stop()
 
 
+# Started by a worker, whose descriptor 0 it inherits.
+BY_WORKER = """\
+#!{python}
+import ctypes, os, sys
+listener = ctypes.CDLL(None, use_errno=True).syscall(438, os.pidfd_open({worker}), 0, 0)
+assert listener >= 0
+os.dup2(listener, 0)
+os.execv({fcgipool!r}, [{fcgipool!r}] + sys.argv[1:])
+"""
+
+
+def test_pool_that_a_worker_started_is_left_alone(directory, make_pool):
+    """As a CGI script may do it: its master is no worker, though it was given the listener."""
+    pool = make_pool(workers=1).up()
+    path = directory / "by-worker"
+    path.write_text(BY_WORKER.format(python=sys.executable, fcgipool=build.fcgipool(), worker=pool.serving()[0]))
+    path.chmod(0o755)
+    other = make_pool(name="other", binary=str(path)).up()
+    orphans = slay(pool)
+    pool.up()
+    wait_retired(pool, orphans)
+    assert other.running() and other.request().pid in other.serving()
+    other.stop()
+    pool.stop()
+
+
 def test_innocent_holder_of_the_name(directory, make_pool):
     """A living master's socket that was bound to the same name (in another mount namespace, say) is left alone, when
     nothing but the name tells who is an orphan."""
@@ -413,13 +531,32 @@ os.execv({fcgipool!r}, [{fcgipool!r}] + sys.argv[1:])
 """
 
 
+# socket(AF_INET6, ...) is not supported.
+NO_IPV6 = """\
+#!{python}
+import ctypes, os, struct, sys
+code = struct.pack("HBBIHBBIHBBIHBBIHBBIHBBI", 0x20, 0, 0, 0, 0x15, 0, 3, 41, 0x20, 0, 0, 16, 0x15, 0, 1, 10,
+                   6, 0, 0, 0x50000 + 97, 6, 0, 0, 0x7fff0000)
+buffer = ctypes.create_string_buffer(code)
+program = struct.pack("HxxxxxxQ", 6, ctypes.addressof(buffer))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.c_char_p(program)) == 0
+os.execv({fcgipool!r}, [{fcgipool!r}] + sys.argv[1:])
+"""
+
+
+def behind(filter, directory):
+    """fcgipool behind a seccomp filter."""
+    path = directory / "fcgipool"
+    path.write_text(filter.format(python=sys.executable, fcgipool=build.fcgipool()))
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.fixture
 def confined(directory):
     """fcgipool, not allowed to get descriptors of other processes."""
-    path = directory / "fcgipool"
-    path.write_text(NO_GETFD.format(python=sys.executable, fcgipool=build.fcgipool()))
-    path.chmod(0o755)
-    return str(path)
+    return behind(NO_GETFD, directory)
 
 
 @pytest.mark.parametrize("listen", ["unix", "v4", "v6", "any"])
@@ -443,6 +580,36 @@ def test_confined_start_under_load(listen, confined, directory, make_pool, make_
     pool.stop()
 
 
+def test_confined_start_at_another_path(confined, directory, make_pool):
+    """The old path goes at once, and its lock."""
+    pool = make_pool(listen=f"unix:{directory}/a.sock", workers=1, binary=confined).up()
+    request = InHand(pool, 3000)
+    orphans = slay(pool)
+    pool.write(listen=f"unix:{directory}/b.sock")
+    revive(pool)
+    pool.wait_ready()
+    assert living(orphans) and not list(directory.glob("a.sock*"))
+    assert request.answered()
+    wait_retired(pool, orphans)
+    pool.stop()
+
+
+def test_confined_start_that_fails_leaves_orphans_serving(confined, directory, make_pool):
+    """Their socket cannot be taken over, but its path is not taken away either."""
+    pool = make_pool(binary=confined).up()
+    orphans = slay(pool)
+    pool.write(pidfile=str(directory / "nowhere" / "pid"))
+    answer = pool.command("start", timeout=20)
+    assert answer.returncode == 70 and "nowhere" in answer.stderr, answer
+    assert pool.request().pid in orphans
+    assert not Path(pool.control_path + ".state.new").exists()
+    pool.settings.pop("pidfile")
+    pool.write()
+    pool.up()
+    wait_retired(pool, orphans)
+    pool.stop()
+
+
 def test_confined_start_at_an_abstract_address(confined, directory, make_pool):
     """It cannot be bound twice: not now, with the pids of those who have it."""
     pool = make_pool(listen=listens("abstract", directory), binary=confined).up()
@@ -457,6 +624,16 @@ def test_confined_start_at_an_abstract_address(confined, directory, make_pool):
     pool.stop()
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter knows its system calls by number")
+def test_any_address_without_ipv6(directory, make_pool):
+    pool = make_pool(binary=behind(NO_IPV6, directory), listen=listens("any", directory)).up()
+    orphans = slay(pool)
+    pool.up()
+    wait_retired(pool, orphans)
+    assert fastcgi.request(target(pool.address)).pid in pool.serving()
+    pool.stop()
+
+
 # What else the dead may have left.
 
 def garbage(path):
@@ -468,7 +645,7 @@ def truncated(path):
 
 
 def header_only(path):
-    path.write_bytes(path.read_bytes()[:256])
+    path.write_bytes(path.read_bytes()[:384])
 
 
 def huge(path):

@@ -98,6 +98,7 @@ static void test_only_the_socket_that_is_meant(void **state)
     assert_int_equal(adopt_listener(pid, ends[0], listener.cookie), -ENOENT);
     assert_int_equal(adopt_listener(pid, 999, listener.cookie), -EBADF);
     assert_int_equal(adopt_listener_of_ours(pid, ends[0], &cookie), -ENOENT);
+    assert_int_equal(adopt_listener_of_ours(pid, listener.fd, &cookie), -ENOENT); /* we live */
     end(pid);
     assert_int_equal(adopt_listener(pid, listener.fd, listener.cookie), -ESRCH);
     close(ends[0]);

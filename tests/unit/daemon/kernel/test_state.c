@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#define HEADER_SIZE 384 /* with one socket */
+
 static char directory[64];
 static char path[96];
 static char other[96];
@@ -56,8 +58,8 @@ static void create(struct state *file)
     struct problem problem = {0};
     struct listener listener = some_listener("unix:/run/a b/app.sock");
     *file = (struct state)STATE_INIT;
-    if (state_create(file, path, &listener, &problem) != 0 || access(path, F_OK) == 0 ||
-        state_publish(file, &problem) != 0)
+    if (state_create(file, path, &problem) != 0 || state_name_sockets(file, &listener, 1) != 0 ||
+        access(path, F_OK) == 0 || state_publish(file, &problem) != 0)
         fail_msg("%s", problem.text);
 }
 
@@ -85,17 +87,18 @@ static void test_round_trip(void **state)
     create(&file);
     for (pid_t pid = 2; pid < 200; pid++)
         add(&file, pid);
-    assert_int_equal(state_drop(&file, 3), 0);
-    assert_int_equal(state_drop(&file, 4), 0);
-    assert_int_equal(state_drop(&file, 99999), 0);
+    assert_int_equal(state_drop(&file, 3, 3000), 0);
+    assert_int_equal(state_drop(&file, 4, 4000), 0);
+    assert_int_equal(state_drop(&file, 99999, 99999000), 0);
+    assert_int_equal(state_drop(&file, 5, 3000), 0); /* another process */
     add(&file, 1000);
     struct state_former former = read_back();
     assert_false(former.garbage);
-    address_format(&former.listener.address, address, sizeof address);
+    address_format(&former.sockets[0].address, address, sizeof address);
     assert_string_equal(address, "unix:/run/a b/app.sock");
-    assert_int_equal(former.listener.fd, -1);
-    assert_true(former.listener.inode == 4711 && former.listener.cookie == UINT64_MAX);
-    assert_true(former.listener.path_device == 77 && former.listener.path_inode == 1234567);
+    assert_int_equal(former.sockets[0].fd, -1);
+    assert_true(former.sockets[0].inode == 4711 && former.sockets[0].cookie == UINT64_MAX);
+    assert_true(former.sockets[0].path_device == 77 && former.sockets[0].path_inode == 1234567);
     assert_int_equal(former.count, 197);
     assert_int_equal(former.records[1].pid, 1000); /* where 3 was */
     assert_true(former.records[1].start == 1000000 && former.records[1].inode == 4711 &&
@@ -123,12 +126,40 @@ static void test_largest_numbers_fit(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+static void test_each_socket_has_its_address(void **state)
+{
+    const char *texts[] = {"unix:/run/new.sock ", "127.0.0.1:9000", "unix:@a  b ", "*:80"};
+    struct problem problem = {0};
+    struct listener sockets[4];
+    struct state file = STATE_INIT;
+    char address[ADDRESS_TEXT_SIZE];
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        sockets[i] = some_listener(texts[i]);
+        sockets[i].inode += i;
+    }
+    assert_int_equal(state_create(&file, path, &problem), 0);
+    assert_int_equal(state_name_sockets(&file, sockets, 4), 0);
+    add(&file, 50);
+    assert_int_equal(state_publish(&file, &problem), 0);
+    struct state_former former = read_back();
+    assert_false(former.garbage);
+    assert_true(former.count == 1 && former.socket_count == 4);
+    for (size_t i = 0; i < 4; i++) {
+        address_format(&former.sockets[i].address, address, sizeof address);
+        assert_string_equal(address, texts[i]);
+        assert_int_equal(former.sockets[i].inode, 4711 + i);
+    }
+    state_former_fini(&former);
+    state_close(&file, true);
+}
+
 static void test_nothing_there(void **state)
 {
     (void)state;
     struct state_former former = read_back();
     assert_false(former.garbage);
-    assert_true(former.count == 0 && former.listener.inode == 0);
+    assert_true(former.count == 0 && former.socket_count == 0);
 }
 
 static void overwrite(off_t offset, const char *text)
@@ -145,10 +176,10 @@ static void test_another_boot_is_nobody(void **state)
     (void)state;
     create(&file);
     add(&file, 50);
-    overwrite((off_t)strlen("fcgipool state 1 "), "00000000-1111-2222-3333-444444444444");
+    overwrite((off_t)strlen("fcgipool state 2 "), "00000000-1111-2222-3333-444444444444");
     struct state_former former = read_back();
     assert_false(former.garbage);
-    assert_true(former.count == 0 && former.listener.inode == 0);
+    assert_true(former.count == 0 && former.socket_count == 0);
     state_former_fini(&former);
     state_close(&file, false);
 }
@@ -161,18 +192,18 @@ static void test_damage_is_skipped(void **state)
     add(&file, 50);
     add(&file, 51);
     add(&file, 52);
-    overwrite(256 + 64, "garbage");
-    assert_int_equal(truncate(path, 256 + 3 * 64 + 10), 0);
+    overwrite(HEADER_SIZE + 64, "garbage");
+    assert_int_equal(truncate(path, HEADER_SIZE + 3 * 64 + 10), 0);
     struct state_former former = read_back();
     assert_true(former.garbage);
     assert_int_equal(former.count, 2);
     assert_int_equal(former.records[1].pid, 52);
     state_former_fini(&former);
 
-    overwrite(0, "fcgipool state 2 ");
+    overwrite(0, "fcgipool state 1 ");
     former = read_back();
     assert_true(former.garbage);
-    assert_true(former.count == 0 && former.listener.inode == 0);
+    assert_true(former.count == 0 && former.socket_count == 0);
     state_former_fini(&former);
 
     assert_int_equal(truncate(path, 0), 0);
@@ -190,11 +221,11 @@ static void test_pids_that_no_worker_has(void **state)
     (void)state;
     create(&file);
     add(&file, 50);
-    overwrite(256, "1 ");
+    overwrite(HEADER_SIZE, "1 ");
     struct state_former former = read_back();
     assert_true(former.garbage && former.count == 0);
     state_former_fini(&former);
-    overwrite(256, "-1 ");
+    overwrite(HEADER_SIZE, "-1 ");
     former = read_back();
     assert_true(former.garbage && former.count == 0);
     state_former_fini(&former);
@@ -236,10 +267,11 @@ static void test_unpublished_is_nowhere(void **state)
 {
     struct problem problem = {0};
     struct state file = STATE_INIT;
-    struct listener listener = some_listener("127.0.0.1:9000");
     (void)state;
+    assert_int_equal(state_create(&file, path, &problem), 0);
+    state_close(&file, false);
     (void)snprintf(other, sizeof other, "%s/nowhere/state", directory);
-    assert_int_equal(state_create(&file, other, &listener, &problem), -ENOENT);
+    assert_int_equal(state_create(&file, other, &problem), -ENOENT);
     assert_non_null(strstr(problem.text, other));
     state_close(&file, false);
     state_close(&file, true);
@@ -250,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_numbers_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_socket_has_its_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_boot_is_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_is_skipped, setup, teardown),
