@@ -113,7 +113,10 @@ static void make_printable(json_t *value)
         unicode_make_printable(text, strlen(text));
         json_string_set(value, text);
     } else if (json_is_array(value)) {
-        json_array_foreach(value, index, member) make_printable(member);
+        json_array_foreach(value, index, member)
+        {
+            make_printable(member);
+        }
     } else {
         json_object_foreach(value, key, member)
         {

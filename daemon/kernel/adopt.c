@@ -81,7 +81,9 @@ int adopt_pipe(pid_t pid, uint64_t start, int fd)
         return -ENOENT;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", got);
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    return reader < 0 ? -errno : reader;
+    if (reader < 0)
+        return -errno;
+    return reader;
 }
 
 /* --- does it fit? --- */

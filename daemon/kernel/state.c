@@ -32,11 +32,11 @@ static void free_cleanup(char **text)
 
 static void read_boot(char ret_boot[BOOT_SIZE])
 {
-    __attribute__((cleanup(close_cleanup))) int fd =
-        open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     memset(ret_boot, 0, BOOT_SIZE);
     if (fd < 0 || read(fd, ret_boot, BOOT_SIZE - 1) != BOOT_SIZE - 1)
         strcpy(ret_boot, "unknown");
+    close_cleanup(&fd);
 }
 
 /* --- reading --- */
