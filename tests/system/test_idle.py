@@ -56,7 +56,8 @@ def test_memory(make_pool, record_property):
         sizes = dict(re.findall(r"^(\w+):\s+(\d+) kB", stream.read(), re.M))
     record_property("PSS kB", sizes["Pss"])
     record_property("private dirty kB", sizes["Private_Dirty"])
-    assert int(sizes["Pss"]) <= 800, sizes
+    # Of its clean pages, libc's and the other libraries' count the more, the fewer others on the machine have them.
+    assert int(sizes["Pss"]) <= 1000, sizes
     assert int(sizes["Private_Dirty"]) <= 500, sizes
 
 
