@@ -145,7 +145,7 @@ def test_many_clients_in_a_row_leave_nothing(make_pool):
     before = len(os.listdir(f"/proc/{pool.pid}/fd"))
     for _ in range(build.count(300, 10000)):
         pool.status()
-    wait_until(lambda: len(os.listdir(f"/proc/{pool.pid}/fd")) == before, 5, "as many descriptors as before")
+    wait_until(lambda: len(os.listdir(f"/proc/{pool.pid}/fd")) <= before, 5, "no more descriptors than before")
 
 
 def test_work_goes_on_under_a_storm_of_clients(make_pool, make_load):
