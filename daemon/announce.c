@@ -80,7 +80,7 @@ static void describe(const struct policy *policy, char *ret_text, size_t size)
     else if (policy->state >= POOL_STOPPING)
         snprintf(ret_text, size, "%s: %" PRIu32 " %s left", state, live,
                  live == 1 ? "worker is" : "workers are");
-    else if (serving == policy->wanted)
+    else if (serving >= policy->wanted)
         snprintf(ret_text, size, "%s: %" PRIu32 " %s", state, serving,
                  serving == 1 ? "worker serves" : "workers serve");
     else

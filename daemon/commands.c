@@ -42,7 +42,8 @@ static void command_status(struct master *master, struct control_client *client,
     }
 }
 
-/* ---- scale and resume: done when the workers that are wanted serve and no surplus is left ---- */
+/* ---- scale and resume: done when the workers that are wanted serve and no surplus is left, whoever is
+ * recycled meanwhile ---- */
 
 static uint32_t workers_leaving(const struct policy *policy)
 {
@@ -60,8 +61,8 @@ static void wait_scale(struct master *master, struct control_client *client)
         control_error(client, EXIT_FAILED, "workers fail to start; see the log");
     else if (policy->resting)
         control_result(client, json_pack("{s:I,s:b}", "workers", (json_int_t)policy->wanted, "paused", 1));
-    else if (serving == policy->wanted && !leaving)
-        control_result(client, json_pack("{s:I,s:b}", "workers", (json_int_t)serving, "paused", 0));
+    else if (policy_is_settled(policy))
+        control_result(client, json_pack("{s:I,s:b}", "workers", (json_int_t)policy->wanted, "paused", 0));
     else
         control_progress(client, json_pack("{s:I,s:I,s:I}", "serving", (json_int_t)serving, "wanted",
                                            (json_int_t)policy->wanted, "leaving", (json_int_t)leaving));

@@ -33,7 +33,7 @@ static void *grow(void *items, size_t count, size_t size)
 static void reserve(struct master *master, int64_t workers)
 {
     uint32_t old_count = master->policy.slot_count;
-    uint32_t count = policy_slots_for(workers);
+    uint32_t count = policy_slots_for(&master->settings, workers);
     if (count <= old_count)
         return;
     master->workers = grow(master->workers, count, sizeof *master->workers);
@@ -135,6 +135,12 @@ void master_scale(struct master *master, int64_t number, bool relative)
     if (target > low)
         reserve(master, target < high ? target : high);
     master_event(master, relative ? EVENT_SCALE_BY : EVENT_SCALE_TO, 0, number);
+}
+
+void master_settings(struct master *master)
+{
+    reserve(master, master->policy.wanted);
+    master_event(master, EVENT_SETTINGS, 0, 0);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
@@ -283,7 +289,9 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .control = {.listener = LISTENER_INIT},
         .announce = announce,
     };
-    policy_init(&master->policy, &master->settings, NULL, 0);
+    /* So that the pools of a host do not recycle in step. */
+    uint64_t seed = (uint64_t)clock_now_ms() ^ (uint64_t)getpid() << 32;
+    policy_init(&master->policy, &master->settings, NULL, 0, seed);
     reserve(master, master->settings.workers_max);
     ev_init(&master->deadline, on_deadline);
     master->deadline.data = master;

@@ -62,11 +62,17 @@ static void log_death(struct master *master, uint32_t index, const siginfo_t *de
                     age, slot->state == SLOT_STARTING ? "before it accepted" : "while it served");
 }
 
+static enum exit_cause cause_of(const siginfo_t *death)
+{
+    if (death->si_code != CLD_EXITED)
+        return EXIT_CAUSE_SIGNAL;
+    return death->si_status ? EXIT_CAUSE_CODE : EXIT_CAUSE_CLEAN;
+}
+
 /* The worker is a zombie still, so its pid and its process group are nobody else's yet. */
 static void bury_worker(struct master *master, uint32_t index, const siginfo_t *death)
 {
     struct worker *worker = &master->workers[index];
-    bool clean = death->si_code == CLD_EXITED && death->si_status == 0;
     uint64_t start;
     kill(-worker->pid, SIGKILL);
     int result = proc_start(worker->pid, &start);
@@ -75,7 +81,7 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
     output_stop(worker->output, master->loop);
     log_death(master, index, death);
     *worker = (struct worker){0};
-    master_event(master, EVENT_EXITED, index, clean);
+    master_event(master, EVENT_EXITED, index, cause_of(death));
 }
 
 struct strays {

@@ -63,7 +63,7 @@ static void adopt(struct master *master, struct conf *new)
     conf_free(master->live);
     master->live = new;
     logs_configure(master, new);
-    master_event(master, EVENT_SETTINGS, 0, 0);
+    master_settings(master);
     if (number_changed)
         master_scale(master, master->settings.workers_min, false);
     master_event(master, EVENT_RESUME, 0, 0);

@@ -3,14 +3,18 @@
 #include "pool/policy.h"
 
 #include "pool/assert.h"
+#include "pool/policy_act.h"
+#include "pool/policy_balance.h"
+#include "pool/recycle.h"
 
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
-                 uint32_t slot_count)
+                 uint32_t slot_count, uint64_t seed)
 {
     *policy = (struct policy){
         .settings = settings,
         .generation = 1,
         .spawn_reason = REASON_START,
+        .chance = seed,
         .stop_deadline_ms = NEVER_MS,
     };
     backoff_init(&policy->backoff);
@@ -28,69 +32,15 @@ void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count)
     policy->slot_count = slot_count;
 }
 
-/* ---- acting on one worker ---- */
-
-static void act(struct actions *actions, enum action_type type, const struct policy *policy,
-                const struct slot *slot, enum reason reason)
-{
-    ASSERT(actions->count < actions->capacity);
-    actions->items[actions->count++] = (struct action){
-        .type = type,
-        .reason = reason,
-        .slot = slot ? (uint32_t)(slot - policy->slots) : 0,
-        .incarnation = slot ? slot->incarnation : 0,
-    };
-}
-
-static void act_state(struct policy *policy, enum pool_state state, struct actions *actions)
-{
-    policy->state = state;
-    act(actions, ACTION_STATE, policy, NULL, REASON_NONE);
-    actions->items[actions->count - 1].number = state;
-}
-
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
 {
     return a_ms < b_ms ? a_ms : b_ms;
 }
 
-static void spawn(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
+static void act_state(struct policy *policy, enum pool_state state, struct actions *actions)
 {
-    int64_t start_timeout_ms = policy->settings->start_timeout_ms;
-    slot_move(slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
-    slot->incarnation = ++policy->incarnations;
-    slot->generation = policy->generation;
-    slot->spawned_ms = now_ms;
-    policy->stats.spawned++;
-    act(actions, ACTION_SPAWN, policy, slot, policy->spawn_reason);
-}
-
-/* The one way out for a worker that we no longer want: scale-down, pause and stop alike. */
-static void retire(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
-                   struct actions *actions)
-{
-    int64_t deadline_ms = earlier(now_ms + policy->settings->graceful_timeout_ms, policy->stop_deadline_ms);
-    slot_move(slot, SLOT_STEP_RETIRE, deadline_ms);
-    slot->retired_ms = now_ms;
-    slot->reason = reason;
-    act(actions, ACTION_RETIRE, policy, slot, reason);
-}
-
-static void abort_worker(struct policy *policy, struct slot *slot, enum reason reason, int64_t deadline_ms,
-                         struct actions *actions)
-{
-    slot_move(slot, SLOT_STEP_ABORT, deadline_ms);
-    slot->reason = reason;
-    policy->stats.aborted++;
-    act(actions, ACTION_ABORT, policy, slot, reason);
-}
-
-static void kill_worker(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
-                        struct actions *actions)
-{
-    slot_move(slot, SLOT_STEP_KILL, now_ms + POLICY_REAP_MS);
-    policy->stats.killed++;
-    act(actions, ACTION_KILL, policy, slot, reason);
+    policy->state = state;
+    policy_act(ACTION_STATE, state, REASON_NONE, actions);
 }
 
 /* ---- events ---- */
@@ -130,28 +80,38 @@ static void start_failed(struct policy *policy, const struct slot *slot, int64_t
     backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
-static void left_unasked(struct policy *policy, const struct slot *slot, bool clean, int64_t now_ms)
+/* Who leaves by itself after a request, as at a limit of its own, works; whatever failed before it. */
+static void left_unasked(struct policy *policy, const struct slot *slot, enum exit_cause cause,
+                         int64_t now_ms)
 {
-    bool young = slot->deadline_ms != NEVER_MS;
-    *(clean ? &policy->stats.left : &policy->stats.crashed) += 1;
-    if (young && clean)
+    bool young = slot->state == SLOT_STARTING || slot->deadline_ms != NEVER_MS;
+    bool failed = cause == EXIT_CAUSE_CODE || cause == EXIT_CAUSE_SIGNAL;
+    policy->stats.left += !failed;
+    policy->stats.crashed += failed;
+    policy->stats.crashed_code += cause == EXIT_CAUSE_CODE;
+    policy->stats.crashed_signal += cause == EXIT_CAUSE_SIGNAL;
+    if (young && failed)
+        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
+    else if (young && cause == EXIT_CAUSE_CLEAN)
         backoff_hold(&policy->backoff, policy->settings, now_ms);
     else if (young)
-        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
+        backoff_reset(&policy->backoff);
 }
 
 static void on_exited(struct policy *policy, const struct event *event, struct actions *actions)
 {
     struct slot *slot = event_slot(policy, event);
+    enum exit_cause cause = (enum exit_cause)event->number;
     (void)actions;
+    ASSERT(cause < EXIT_CAUSES);
     if (!slot)
         return;
-    if (slot->state == SLOT_STARTING)
-        start_failed(policy, slot, event->now_ms);
-    else if (slot->state == SLOT_SERVING)
-        left_unasked(policy, slot, event->number, event->now_ms);
-    else
+    if (slot_is_leaving(slot))
         policy->stats.retired++;
+    else if (slot->state == SLOT_STARTING && cause != EXIT_CAUSE_SERVED)
+        start_failed(policy, slot, event->now_ms);
+    else
+        left_unasked(policy, slot, cause, event->now_ms);
     if (slot_is_capacity(slot))
         policy->spawn_reason = REASON_REPLACE;
     slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
@@ -165,6 +125,47 @@ static void on_spawn_failed(struct policy *policy, const struct event *event, st
         return;
     start_failed(policy, slot, event->now_ms);
     slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
+}
+
+static void on_recycle(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot = event_slot(policy, event);
+    (void)actions;
+    ASSERT(event->number == REASON_MAX_REQUESTS || event->number == REASON_MAX_MEMORY);
+    if (slot && slot_is_capacity(slot) && slot->due == REASON_NONE)
+        slot->due = (enum reason)event->number;
+}
+
+/* A request is older than `timeout`, and nothing else is in the worker's hand that is worth waiting for. */
+static void time_out(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
+{
+    if (slot->state == SLOT_SERVING)
+        policy->spawn_reason = REASON_SUCCEED;
+    policy->stats.timeouts++;
+    policy_abort(policy, slot, REASON_TIMEOUT, now_ms + policy->settings->abort_timeout_ms, actions);
+}
+
+static void on_overdue(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot = event_slot(policy, event);
+    if (!slot || (slot->state != SLOT_SERVING && slot->state != SLOT_RETIRING) ||
+        !policy->settings->timeout_ms)
+        return;
+    if (event->number == 0) {
+        time_out(policy, slot, event->now_ms, actions);
+        return;
+    }
+    slot->overdue_ms = earlier(slot->overdue_ms, event->now_ms);
+    if (slot->state == SLOT_SERVING && slot->due == REASON_NONE)
+        slot->due = REASON_TIMEOUT;
+}
+
+static void on_in_time(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    struct slot *slot = event_slot(policy, event);
+    (void)actions;
+    if (slot)
+        slot->overdue_ms = NEVER_MS;
 }
 
 static void want(struct policy *policy, int64_t workers, struct actions *actions)
@@ -181,8 +182,7 @@ static void want(struct policy *policy, int64_t workers, struct actions *actions
     if (policy_count(policy, SLOT_SERVING) >= workers)
         backoff_reset(&policy->backoff); /* whatever failed, nothing is missing any more */
     policy->wanted = workers;
-    act(actions, ACTION_WANT, policy, NULL, REASON_NONE);
-    actions->items[actions->count - 1].number = (uint32_t)workers;
+    policy_act(ACTION_WANT, (uint32_t)workers, REASON_NONE, actions);
 }
 
 static void on_scale_to(struct policy *policy, const struct event *event, struct actions *actions)
@@ -208,6 +208,7 @@ static void limit_slot(const struct policy *policy, struct slot *slot, int64_t n
             earlier(slot->retired_ms + settings->graceful_timeout_ms, policy->stop_deadline_ms);
     else if (slot->state == SLOT_ABORTING)
         slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->abort_timeout_ms);
+    recycle_forgive(policy, slot, now_ms);
 }
 
 static void on_settings(struct policy *policy, const struct event *event, struct actions *actions)
@@ -249,7 +250,7 @@ static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *ac
     for (uint32_t i = 0; i < policy->slot_count; i++)
         if (policy->slots[i].state == SLOT_RETIRING)
             policy->slots[i].deadline_ms = earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
-    act(actions, ACTION_REFUSE, policy, NULL, REASON_STOP);
+    policy_act(ACTION_REFUSE, 0, REASON_STOP, actions);
 }
 
 static void abort_all(struct policy *policy, int64_t now_ms, struct actions *actions)
@@ -260,7 +261,7 @@ static void abort_all(struct policy *policy, int64_t now_ms, struct actions *act
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
         if (slot_is_capacity(slot) || slot->state == SLOT_RETIRING)
-            abort_worker(policy, slot, REASON_STOP, deadline_ms, actions);
+            policy_abort(policy, slot, REASON_STOP, deadline_ms, actions);
         else if (slot->state == SLOT_ABORTING)
             slot->deadline_ms = earlier(slot->deadline_ms, deadline_ms);
     }
@@ -271,7 +272,7 @@ static void retire_all(struct policy *policy, int64_t now_ms, struct actions *ac
     policy->draining = false;
     for (uint32_t i = 0; i < policy->slot_count; i++)
         if (slot_is_capacity(&policy->slots[i]))
-            retire(policy, &policy->slots[i], REASON_STOP, now_ms, actions);
+            policy_retire(policy, &policy->slots[i], REASON_STOP, now_ms, actions);
 }
 
 static void on_stop_quick(struct policy *policy, const struct event *event, struct actions *actions)
@@ -309,6 +310,9 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
     [EVENT_READY] = on_ready,
     [EVENT_EXITED] = on_exited,
     [EVENT_SPAWN_FAILED] = on_spawn_failed,
+    [EVENT_RECYCLE] = on_recycle,
+    [EVENT_OVERDUE] = on_overdue,
+    [EVENT_IN_TIME] = on_in_time,
     [EVENT_SCALE_TO] = on_scale_to,
     [EVENT_SCALE_BY] = on_scale_by,
     [EVENT_SETTINGS] = on_settings,
@@ -326,7 +330,7 @@ static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, str
 {
     if (slot->state == SLOT_STARTING) {
         start_failed(policy, slot, now_ms);
-        abort_worker(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
+        policy_abort(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
                      actions);
     } else if (slot->state == SLOT_SERVING) { /* probation is over */
         slot->deadline_ms = NEVER_MS;
@@ -334,9 +338,9 @@ static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, str
     } else if (slot->state == SLOT_RETIRING) {
         policy->stats.cut++;
         slot->reason = REASON_GRACEFUL_TIMEOUT;
-        kill_worker(policy, slot, REASON_GRACEFUL_TIMEOUT, now_ms, actions);
+        policy_kill(policy, slot, REASON_GRACEFUL_TIMEOUT, now_ms, actions);
     } else if (slot->state == SLOT_ABORTING) {
-        kill_worker(policy, slot, REASON_ABORT_TIMEOUT, now_ms, actions);
+        policy_kill(policy, slot, REASON_ABORT_TIMEOUT, now_ms, actions);
     } else { /* killed, but the kernel does not let go of it */
         slot->deadline_ms = NEVER_MS;
     }
@@ -346,66 +350,14 @@ static void expire_all(struct policy *policy, int64_t now_ms, struct actions *ac
 {
     if (policy->draining && policy->stop_deadline_ms <= now_ms)
         retire_all(policy, now_ms, actions);
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        if (policy->slots[i].deadline_ms <= now_ms)
-            expire(policy, &policy->slots[i], now_ms, actions);
-}
-
-/* ---- the number of workers ---- */
-
-/* True when `a` is to be retired rather than `b`: one that does not serve yet, then the oldest generation,
- * then the oldest worker. */
-static bool is_less_wanted(const struct slot *a, const struct slot *b)
-{
-    if (a->state != b->state)
-        return a->state == SLOT_STARTING;
-    if (a->generation != b->generation)
-        return a->generation < b->generation;
-    return a->incarnation < b->incarnation;
-}
-
-static void shrink(struct policy *policy, int64_t now_ms, struct actions *actions)
-{
-    struct slot *least = &policy->slots[0];
-    for (uint32_t i = 1; i < policy->slot_count; i++) {
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (slot_is_capacity(slot) && (!slot_is_capacity(least) || is_less_wanted(slot, least)))
-            least = slot;
+        if (slot->deadline_ms <= now_ms)
+            expire(policy, slot, now_ms, actions);
+        if (recycle_is_hung(policy, slot, now_ms))
+            time_out(policy, slot, now_ms, actions);
+        recycle_look(policy, slot, now_ms);
     }
-    ASSERT(slot_is_capacity(least));
-    retire(policy, least, policy->resting ? REASON_PAUSE : REASON_SCALE_DOWN, now_ms, actions);
-}
-
-/* How many starts are allowed now. */
-static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
-{
-    int64_t limit = policy->backoff.failures ? 1 : policy->settings->max_starting;
-    if (policy->backoff.until_ms > now_ms)
-        return 0;
-    return limit - policy_count(policy, SLOT_STARTING);
-}
-
-static void grow(struct policy *policy, int64_t missing, int64_t now_ms, struct actions *actions)
-{
-    int64_t allowed = starts_allowed(policy, now_ms);
-    if (missing > allowed)
-        missing = allowed;
-    for (uint32_t i = 0; i < policy->slot_count && missing > 0; i++) {
-        if (policy->slots[i].state == SLOT_EMPTY) {
-            spawn(policy, &policy->slots[i], now_ms, actions);
-            missing--;
-        }
-    }
-}
-
-static void balance(struct policy *policy, int64_t now_ms, struct actions *actions)
-{
-    int64_t surplus = policy_capacity(policy) - policy_target(policy);
-    if (!policy_is_open(policy))
-        return;
-    grow(policy, -surplus, now_ms, actions);
-    for (; surplus > 0; surplus--)
-        shrink(policy, now_ms, actions);
 }
 
 /* ---- the pool's state ---- */
@@ -429,7 +381,7 @@ void policy_step(struct policy *policy, const struct event *event, struct action
     actions->count = 0;
     on_event[event->type](policy, event, actions);
     expire_all(policy, event->now_ms, actions);
-    balance(policy, event->now_ms, actions);
+    policy_balance(policy, event->now_ms, actions);
     enum pool_state state = state_now(policy);
     if (state != policy->state)
         act_state(policy, state, actions);
@@ -438,11 +390,9 @@ void policy_step(struct policy *policy, const struct event *event, struct action
 int64_t policy_deadline(const struct policy *policy)
 {
     int64_t deadline_ms = policy->draining ? policy->stop_deadline_ms : NEVER_MS;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
         deadline_ms = earlier(deadline_ms, policy->slots[i].deadline_ms);
-    /* Missing workers wait for the backoff, unless they wait for an event anyway: a probe or a free slot. */
-    if (policy_is_open(policy) && policy_capacity(policy) < policy_target(policy) &&
-        policy_count(policy, SLOT_EMPTY) && starts_allowed(policy, policy->backoff.until_ms) > 0)
-        deadline_ms = earlier(deadline_ms, policy->backoff.until_ms);
-    return deadline_ms;
+        deadline_ms = earlier(deadline_ms, recycle_deadline(policy, &policy->slots[i]));
+    }
+    return earlier(deadline_ms, policy_balance_deadline(policy));
 }

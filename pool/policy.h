@@ -42,6 +42,7 @@ struct policy {
     uint64_t incarnations;
     uint64_t generation;
     enum reason spawn_reason; /* why capacity is missing */
+    uint64_t chance;          /* state of the random numbers that make the workers' shares of jitter */
     struct backoff backoff;
     bool resting;             /* paused: no worker is to run, whatever is wanted */
     bool draining;            /* stopping gracefully, connections still wait in the queue */
@@ -52,14 +53,15 @@ struct policy {
 /* "starting", "running", ...: the names of status. */
 const char *pool_state_name(enum pool_state state);
 
-/* Slots that a pool of `workers` needs: those that serve and the surge of those that leave beside them. */
-uint32_t policy_slots_for(int64_t workers);
+/* Slots that a pool of `workers` needs: those that serve, those that are replaced, and the surge of those
+ * that leave beside them. */
+uint32_t policy_slots_for(const struct settings *settings, int64_t workers);
 
 /* A pool without workers; POLICY's START event begins its life. `slots` is uninitialized storage of at least
- * policy_slots_for(workers wanted); it and `settings` stay the caller's, who
- * sends SETTINGS after each change of them. */
+ * policy_slots_for(workers wanted); it and `settings` stay the caller's, who sends SETTINGS after each change
+ * of them. Of `seed` come the workers' shares of jitter. */
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
-                 uint32_t slot_count);
+                 uint32_t slot_count, uint64_t seed);
 
 /* Moves the slots into larger storage (uninitialized; the old one may be freed afterwards). */
 void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count);
@@ -79,8 +81,17 @@ uint32_t policy_live(const struct policy *policy);
 /* Workers that serve or are about to. */
 int64_t policy_capacity(const struct policy *policy);
 
-/* Workers that are to run now: those that are wanted, or none in a pause. */
+/* Workers that are to run now: those that are wanted and the successors of those that are due, or none in a
+ * pause. */
 int64_t policy_target(const struct policy *policy);
+
+/* True when as many serve as are wanted, and none leaves but those that were replaced: what was asked for by
+ * hand is done, whatever is recycled meanwhile. */
+bool policy_is_settled(const struct policy *policy);
+
+/* The requests after which the worker in `slot` is to be reported by RECYCLE; 0: no limit. From its spawn
+ * until its end it changes with SETTINGS only. */
+uint64_t policy_max_requests(const struct policy *policy, uint32_t slot);
 
 /* True while capacity is kept up: always but in a stop, and in a graceful one until the queue is empty. */
 bool policy_is_open(const struct policy *policy);

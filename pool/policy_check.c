@@ -1,6 +1,8 @@
 /* The invariants of the policy core; see policy.h. */
 #include "pool/policy.h"
 
+#include "pool/recycle.h"
+
 static const char *check_slot(const struct policy *policy, const struct slot *slot, int64_t now_ms)
 {
     const struct settings *settings = policy->settings;
@@ -9,7 +11,7 @@ static const char *check_slot(const struct policy *policy, const struct slot *sl
         return "a worker in a slot has an incarnation, an empty slot has none";
     if (slot->incarnation > policy->incarnations)
         return "incarnations come from the pool's serial";
-    if (slot->deadline_ms < now_ms)
+    if (slot->deadline_ms < now_ms || recycle_deadline(policy, slot) < now_ms)
         return "what is due was done";
     if (slot_is_capacity(slot) && stopping)
         return "a stopping pool keeps no worker";
@@ -17,7 +19,17 @@ static const char *check_slot(const struct policy *policy, const struct slot *sl
         return "a retirement ends within graceful_timeout";
     if (slot->state == SLOT_ABORTING && slot->deadline_ms > now_ms + settings->abort_timeout_ms)
         return "SIGKILL follows SIGABRT within abort_timeout";
+    if (slot->recycled && !slot_is_leaving(slot))
+        return "who was replaced is leaving";
     return NULL;
+}
+
+/* Successors, and those whom others have succeeded. */
+static bool too_many_recycle(const struct policy *policy)
+{
+    int64_t successors = policy_capacity(policy) - policy->wanted;
+    return successors > 0 &&
+           successors + recycle_leaving(policy) > recycle_limit(policy->settings, policy->wanted);
 }
 
 const char *policy_check(const struct policy *policy, int64_t now_ms)
@@ -27,8 +39,10 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
         if (broken)
             return broken;
     }
+    if (policy_is_open(policy) && too_many_recycle(policy))
+        return "no more under replacement than max_recycling";
     if (policy_is_open(policy) && policy_capacity(policy) > policy_target(policy))
-        return "no more workers than are wanted, and none in a pause";
+        return "no more workers than are wanted and succeed others, and none in a pause";
     if (policy->backoff.until_ms > now_ms + policy->settings->backoff_max_ms)
         return "no pause is longer than backoff.max";
     if (policy->state >= POOL_STOPPING && policy->stop_deadline_ms == NEVER_MS)

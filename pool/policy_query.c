@@ -2,6 +2,7 @@
 #include "pool/policy.h"
 
 #include "pool/assert.h"
+#include "pool/recycle.h"
 
 static const char *const pool_state_names[POOL_STATES] = {
 #define POOL_STATE(id, name) [POOL_##id] = name,
@@ -14,10 +15,11 @@ const char *pool_state_name(enum pool_state state)
     return pool_state_names[state];
 }
 
-uint32_t policy_slots_for(int64_t workers)
+uint32_t policy_slots_for(const struct settings *settings, int64_t workers)
 {
+    int64_t recycling = recycle_limit(settings, workers);
     ASSERT(workers >= 0 && workers <= POLICY_WORKERS_MAX);
-    return (uint32_t)(workers + (workers + 9) / 10);
+    return (uint32_t)(workers + (workers + 9) / 10 + (recycling < workers ? recycling : workers));
 }
 
 uint32_t policy_count(const struct policy *policy, enum slot_state state)
@@ -28,17 +30,11 @@ uint32_t policy_count(const struct policy *policy, enum slot_state state)
     return count;
 }
 
-/* Even SIGKILL has not ended it, and the pool does not wait for it any more. */
-static bool is_given_up(const struct slot *slot)
-{
-    return slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS;
-}
-
 uint32_t policy_live(const struct policy *policy)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < policy->slot_count; i++)
-        count += policy->slots[i].state != SLOT_EMPTY && !is_given_up(&policy->slots[i]);
+        count += policy->slots[i].state != SLOT_EMPTY && !slot_is_given_up(&policy->slots[i]);
     return count;
 }
 
@@ -49,7 +45,13 @@ int64_t policy_capacity(const struct policy *policy)
 
 int64_t policy_target(const struct policy *policy)
 {
-    return policy->resting ? 0 : policy->wanted;
+    return policy->resting ? 0 : policy->wanted + recycle_successors(policy);
+}
+
+bool policy_is_settled(const struct policy *policy)
+{
+    int64_t leaving = (int64_t)policy_live(policy) - policy_capacity(policy);
+    return policy_count(policy, SLOT_SERVING) >= policy->wanted && leaving == recycle_leaving(policy);
 }
 
 bool policy_is_open(const struct policy *policy)

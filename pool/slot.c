@@ -22,7 +22,7 @@ const char *slot_state_name(enum slot_state state)
 
 void slot_init(struct slot *slot)
 {
-    *slot = (struct slot){.state = SLOT_EMPTY, .deadline_ms = NEVER_MS};
+    *slot = (struct slot){.state = SLOT_EMPTY, .deadline_ms = NEVER_MS, .overdue_ms = NEVER_MS};
 }
 
 void slot_move(struct slot *slot, enum slot_step step, int64_t deadline_ms)
@@ -44,4 +44,9 @@ bool slot_is_capacity(const struct slot *slot)
 bool slot_is_leaving(const struct slot *slot)
 {
     return slot->state > SLOT_SERVING;
+}
+
+bool slot_is_given_up(const struct slot *slot)
+{
+    return slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS;
 }

@@ -37,6 +37,10 @@ struct slot {
     int64_t spawned_ms;
     int64_t retired_ms;  /* RETIRING: since when */
     int64_t deadline_ms; /* when the policy has to look at it again; NEVER_MS: not by time */
+    enum reason due;     /* why it is to be replaced, REASON_NONE while it is not */
+    bool recycled;       /* it was retired for that, and not for another reason */
+    int64_t overdue_ms;  /* since when a request of it is known to be overdue; NEVER_MS: none is */
+    uint32_t requests_share, lifetime_share; /* of the jitter of max_requests, max_lifetime; in 2^-32 */
 };
 
 /* "starting", "serving", ...: the names of status. */
@@ -54,5 +58,8 @@ bool slot_is_capacity(const struct slot *slot);
 
 /* True when it was told to leave, so that its exit is no crash. */
 bool slot_is_leaving(const struct slot *slot);
+
+/* True when even SIGKILL has not ended it, and the pool does not wait for it any more. */
+bool slot_is_given_up(const struct slot *slot);
 
 #endif

@@ -78,6 +78,45 @@ static void warn_of_cut_requests(struct conf *conf, struct problems *problems)
             long_text, short_text);
 }
 
+/* True when `id` was given and asks for something. */
+static bool asks(const struct conf *conf, enum setting_id id)
+{
+    bool number = setting_is_number(&settings_table[id]);
+    return conf_given(conf, id) && sound(conf, id) && (!number || settings_get(&conf->settings, id) > 0);
+}
+
+/* Settings that say how, beside a setting of 0 that says not at all. */
+static void warn_of_idle_settings(struct conf *conf, struct problems *problems)
+{
+    static const struct {
+        enum setting_id how, whether;
+    } pairs[] = {
+        {SETTING_ID_max_requests_jitter, SETTING_ID_max_requests},
+        {SETTING_ID_max_lifetime_jitter_ms, SETTING_ID_max_lifetime_ms},
+        {SETTING_ID_SLOWLOG_FILE, SETTING_ID_slowlog_threshold_ms},
+        {SETTING_ID_slowlog_stack, SETTING_ID_slowlog_threshold_ms},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (asks(conf, pairs[i].how) && sound(conf, pairs[i].whether) &&
+            settings_get(&conf->settings, pairs[i].whether) == 0)
+            conf_warn(conf, problems, pairs[i].how, "has no effect without %s",
+                      settings_table[pairs[i].whether].path);
+}
+
+/* The kernel does not tell when a request begins. */
+static void warn_of_blindness(struct conf *conf, struct problems *problems)
+{
+    static const enum setting_id blind[] = {SETTING_ID_timeout_ms, SETTING_ID_request_header_timeout_ms,
+                                            SETTING_ID_max_requests, SETTING_ID_slowlog_threshold_ms};
+    const char *observe = conf->texts[SETTING_ID_OBSERVE];
+    if (!observe || !sound(conf, SETTING_ID_OBSERVE) || strcmp(observe, "kernel") != 0)
+        return;
+    for (size_t i = 0; i < sizeof blind / sizeof *blind; i++)
+        if (asks(conf, blind[i]))
+            conf_warn(conf, problems, blind[i],
+                      "has no effect: with observe \"kernel\" requests are not seen");
+}
+
 static void check_sockets_differ(struct conf *conf, struct problems *problems)
 {
     const char *listen = conf->texts[SETTING_ID_LISTEN], *control = conf->texts[SETTING_ID_CONTROL_SOCKET];
@@ -112,6 +151,7 @@ static bool is_standard_stream(const char *path)
 static void check_standard_streams(struct conf *conf, struct problems *problems)
 {
     enum setting_id log = SETTING_ID_LOG_FILE, output = SETTING_ID_WORKER_OUTPUT_FILE;
+    enum setting_id slow = SETTING_ID_SLOWLOG_FILE;
     if (sound(conf, log) && is_standard_stream(conf->texts[log]))
         conf_fault(conf, problems, log,
                    "%s is no file; the log goes to standard error when log.file is left out",
@@ -119,6 +159,20 @@ static void check_standard_streams(struct conf *conf, struct problems *problems)
     if (sound(conf, output) && is_standard_stream(conf->texts[output]))
         conf_fault(conf, problems, output, "%s is no file; use worker_output \"inherit\" or \"log\"",
                    conf->texts[output]);
+    if (sound(conf, slow) && is_standard_stream(conf->texts[slow]))
+        conf_fault(conf, problems, slow, "%s is no file; slow requests go to the log when it is left out",
+                   conf->texts[slow]);
+}
+
+static void check_slowlog(struct conf *conf, struct problems *problems)
+{
+    static const enum setting_id others[] = {SETTING_ID_LOG_FILE, SETTING_ID_WORKER_OUTPUT_FILE};
+    enum setting_id slow = SETTING_ID_SLOWLOG_FILE;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (sound(conf, slow) && sound(conf, others[i]) && conf->texts[slow] && conf->texts[others[i]] &&
+            strcmp(conf->texts[slow], conf->texts[others[i]]) == 0)
+            conf_fault(conf, problems, slow, "%s is also %s; slow requests go to the log when it is left out",
+                       conf->texts[slow], settings_table[others[i]].path);
 }
 
 static void check_background(struct conf *conf, struct problems *problems)
@@ -143,9 +197,12 @@ void conf_combine(struct conf *conf, struct problems *problems)
     check_order(conf, problems, SETTING_ID_backoff_initial_ms, SETTING_ID_backoff_max_ms);
     check_sockets_differ(conf, problems);
     check_worker_output(conf, problems);
+    check_slowlog(conf, problems);
     check_standard_streams(conf, problems);
     warn_of_scaling(conf, problems);
     warn_of_cut_requests(conf, problems);
+    warn_of_idle_settings(conf, problems);
+    warn_of_blindness(conf, problems);
     check_background(conf, problems);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         if (conf_given(conf, id) && sound(conf, id) && !settings_table[id].in_effect)

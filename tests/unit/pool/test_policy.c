@@ -1,111 +1,5 @@
 /* The policy core, as a script: what happens, what has to be done, who is there. */
-#include "pool/policy.h"
-
-#include "pool/assert.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define SLOTS 12
-
-void assert_failed(const char *expression, const char *file, int line)
-{
-    print_error("%s:%d: %s\n", file, line, expression);
-    abort();
-}
-
-/* ---- a pool under test ---- */
-
-static struct settings settings;
-static struct policy policy;
-static struct slot slots[SLOTS];
-static struct action action_items[2 * SLOTS + 8];
-static struct actions actions;
-static int64_t now_ms;
-
-/* Events about a slot speak of the worker that is in it now. */
-static void happens(enum event_type type, uint32_t slot, int64_t number)
-{
-    struct event event = {
-        .type = type,
-        .now_ms = now_ms,
-        .slot = slot,
-        .incarnation = policy.slots[slot].incarnation,
-        .number = number,
-    };
-    policy_step(&policy, &event, &actions);
-    assert_null(policy_check(&policy, now_ms));
-}
-
-static void passes(int64_t ms)
-{
-    now_ms += ms;
-    happens(EVENT_TIME, 0, 0);
-}
-
-/* The actions of the last step, as "spawn 0, spawn 1"; pool states as "=running". */
-static void assert_actions(const char *expected)
-{
-    static const char *const names[] = {
-#define ACTION(id, name) name,
-#include "pool/action.def"
-#undef ACTION
-    };
-    char text[1024] = "";
-    for (uint32_t i = 0; i < actions.count; i++) {
-        const struct action *action = &actions.items[i];
-        size_t length = strlen(text);
-        const char *separator = i ? ", " : "";
-        if (action->type == ACTION_STATE)
-            snprintf(text + length, sizeof text - length, "%s=%s", separator,
-                     pool_state_name(action->number));
-        else if (action->type == ACTION_WANT)
-            snprintf(text + length, sizeof text - length, "%s%u wanted", separator, action->number);
-        else if (action->type == ACTION_REFUSE)
-            snprintf(text + length, sizeof text - length, "%srefuse", separator);
-        else
-            snprintf(text + length, sizeof text - length, "%s%s %u", separator, names[action->type],
-                     action->slot);
-    }
-    assert_string_equal(text, expected);
-}
-
-static void assert_states(int starting, int serving, int leaving)
-{
-    int empty = (int)policy_count(&policy, SLOT_EMPTY);
-    assert_int_equal(policy_count(&policy, SLOT_STARTING), starting);
-    assert_int_equal(policy_count(&policy, SLOT_SERVING), serving);
-    assert_int_equal(SLOTS - empty - starting - serving, leaving);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    settings_init(&settings);
-    settings.workers_min = settings.workers_max = 3;
-    actions = (struct actions){.items = action_items, .capacity = 2 * SLOTS + 8};
-    now_ms = 1000000;
-    policy_init(&policy, &settings, slots, SLOTS);
-    return 0;
-}
-
-/* Three workers that serve and have proved themselves. */
-static void run(void)
-{
-    happens(EVENT_START, 0, 0);
-    for (uint32_t i = 0; i < 3; i++)
-        happens(EVENT_READY, i, 0);
-    passes(POLICY_PROBATION_MS);
-    assert_states(0, 3, 0);
-    assert_int_equal(policy_deadline(&policy), NEVER_MS);
-}
+#include "tests/unit/pool/script.h"
 
 /* ---- starting ---- */
 
@@ -167,7 +61,7 @@ static void start_timeout_aborts_then_kills(void **state)
     assert_actions("spawn 1");
     passes(1900);
     assert_actions("kill 0");
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     assert_int_equal(policy.stats.start_failed, 1);
     assert_int_equal(policy.stats.aborted, 1);
     assert_int_equal(policy.stats.killed, 1);
@@ -187,7 +81,7 @@ static void a_crash_is_replaced_at_once(void **state)
 {
     (void)state;
     run();
-    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     assert_actions("spawn 1");
     assert_int_equal(actions.items[0].reason, REASON_REPLACE);
     assert_int_equal(policy.stats.crashed, 1);
@@ -198,7 +92,7 @@ static void exit_0_is_no_crash(void **state)
 {
     (void)state;
     run();
-    happens(EVENT_EXITED, 1, 1);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_CLEAN);
     assert_actions("spawn 1");
     assert_int_equal(policy.stats.left, 1);
     assert_int_equal(policy.stats.crashed, 0);
@@ -208,10 +102,10 @@ static void a_worker_that_leaves_young_is_replaced_after_a_pause(void **state)
 {
     (void)state;
     run();
-    happens(EVENT_EXITED, 1, 1);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_CLEAN);
     happens(EVENT_READY, 1, 0);
     now_ms += 10;
-    happens(EVENT_EXITED, 1, 1);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_CLEAN);
     assert_actions("");
     assert_int_equal(policy.backoff.failures, 0);
     assert_int_equal(policy_deadline(&policy), now_ms + settings.backoff_initial_ms);
@@ -223,9 +117,9 @@ static void a_worker_that_crashes_young_counts_as_a_failure(void **state)
 {
     (void)state;
     run();
-    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     happens(EVENT_READY, 1, 0);
-    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     assert_actions("");
     assert_int_equal(policy.backoff.failures, 1);
 }
@@ -235,7 +129,7 @@ static void after_a_failure_starts_are_probes(void **state)
     (void)state;
     happens(EVENT_START, 0, 0);
     for (uint32_t i = 0; i < 3; i++)
-        happens(EVENT_EXITED, i, 1);
+        happens(EVENT_EXITED, i, EXIT_CAUSE_CLEAN);
     assert_int_equal(policy.stats.start_failed, 3);
     assert_int_equal(policy.backoff.failures, 1);
     assert_int_equal(policy_deadline(&policy), now_ms + 100);
@@ -256,7 +150,7 @@ static void failing_is_said_and_taken_back(void **state)
     settings.workers_min = settings.workers_max = 1;
     happens(EVENT_START, 0, 0);
     for (int i = 1; i < 5; i++) {
-        happens(EVENT_EXITED, 0, 0);
+        happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
         passes(policy_deadline(&policy) - now_ms);
         assert_actions("spawn 0");
     }
@@ -292,7 +186,7 @@ static void a_failing_pool_that_lost_its_probe_after_the_row_ended_starts_again(
     happens(EVENT_SPAWN_FAILED, 1, 0);
     assert_int_equal(policy.state, POOL_FAILING);
     now_ms += POLICY_PROBATION_MS;
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     assert_int_equal(policy.state, POOL_FAILING);
 }
 
@@ -309,8 +203,8 @@ static void scale_up_starts_and_scale_down_retires(void **state)
     happens(EVENT_SCALE_TO, 0, 2);
     assert_actions("2 wanted, retire 0, retire 1");
     assert_int_equal(actions.items[1].reason, REASON_SCALE_DOWN);
-    happens(EVENT_EXITED, 0, 0);
-    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     assert_actions("");
     assert_int_equal(policy.stats.retired, 2);
     assert_int_equal(policy.stats.crashed, 0);
@@ -370,7 +264,7 @@ static void dying_workers_are_no_capacity_but_take_their_slots(void **state)
     assert_actions("");
     assert_states(0, 1, 11);
     assert_int_equal(policy_deadline(&policy), now_ms + 30000); /* of the retirements */
-    happens(EVENT_EXITED, 5, 0);
+    happens(EVENT_EXITED, 5, EXIT_CAUSE_SIGNAL);
     assert_actions("spawn 5");
 }
 
@@ -388,7 +282,7 @@ static void a_retirement_is_cut_at_graceful_timeout(void **state)
     passes(POLICY_REAP_MS); /* the kernel does not let go of it: nothing more to do */
     assert_actions("");
     assert_int_equal(policy_deadline(&policy), NEVER_MS);
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     assert_states(0, 2, 0);
 }
 
@@ -402,15 +296,15 @@ static void more_slots_keep_the_workers(void **state)
     policy_grow(&policy, more, SLOTS + 1);
     assert_int_equal(policy_count(&policy, SLOT_SERVING), 3);
     assert_int_equal(policy_count(&policy, SLOT_EMPTY), SLOTS + 1 - 3);
-    assert_int_equal(policy_slots_for(10), 11);
-    assert_int_equal(policy_slots_for(1), 2);
+    assert_int_equal(policy_slots_for(&settings, 10), 12);
+    assert_int_equal(policy_slots_for(&settings, 1), 3);
 }
 
 static void an_event_of_a_former_incarnation_is_dropped(void **state)
 {
     (void)state;
     run();
-    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     static const enum event_type types[] = {EVENT_READY, EVENT_EXITED, EVENT_SPAWN_FAILED};
     for (int i = 0; i < 3; i++) {
         struct event late = {.type = types[i], .now_ms = now_ms, .slot = 1, .incarnation = 2};
@@ -433,10 +327,10 @@ static void a_graceful_stop_serves_the_queue_then_retires(void **state)
     assert_actions("retire 0, retire 1, retire 2");
     happens(EVENT_QUEUE_EMPTY, 0, 0);
     assert_actions("");
-    happens(EVENT_EXITED, 0, 0);
-    happens(EVENT_EXITED, 1, 1);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_CLEAN);
     assert_actions("");
-    happens(EVENT_EXITED, 2, 0);
+    happens(EVENT_EXITED, 2, EXIT_CAUSE_SIGNAL);
     assert_actions("=stopped");
     assert_int_equal(policy.stats.crashed, 0);
 }
@@ -446,7 +340,7 @@ static void a_crash_in_a_stop_is_replaced_while_the_queue_waits(void **state)
     (void)state;
     run();
     happens(EVENT_STOP, 0, 0);
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     assert_actions("spawn 0");
     happens(EVENT_SCALE_TO, 0, 5);
     assert_actions("");
@@ -465,8 +359,8 @@ static void a_stop_ends_at_graceful_timeout(void **state)
     assert_actions("kill 0");
     passes(10);
     assert_actions("retire 1, retire 2, kill 1, kill 2");
-    happens(EVENT_EXITED, 0, 0);
-    happens(EVENT_EXITED, 1, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     passes(POLICY_REAP_MS); /* the last one hangs in the kernel */
     assert_actions("=stopped");
 }
@@ -493,7 +387,7 @@ static void a_quick_stop_aborts_and_kills(void **state)
     passes(500);
     assert_actions("kill 0, kill 1, kill 2");
     for (uint32_t i = 0; i < 3; i++)
-        happens(EVENT_EXITED, i, 0);
+        happens(EVENT_EXITED, i, EXIT_CAUSE_SIGNAL);
     assert_actions("=stopped");
 }
 
@@ -533,7 +427,7 @@ static void a_pool_without_workers_stops_at_once(void **state)
     (void)state;
     settings.workers_min = settings.workers_max = 1;
     happens(EVENT_START, 0, 0);
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     happens(EVENT_STOP, 0, 0);
     assert_int_equal(policy_deadline(&policy), now_ms + 100); /* the queue may still need a worker */
     happens(EVENT_QUEUE_EMPTY, 0, 0);
@@ -555,7 +449,7 @@ static void a_pause_retires_all_and_a_resume_brings_them_back(void **state)
     happens(EVENT_PAUSE, 0, 0);
     assert_actions("");
     for (uint32_t i = 0; i < 3; i++)
-        happens(EVENT_EXITED, i, 0);
+        happens(EVENT_EXITED, i, EXIT_CAUSE_SIGNAL);
     assert_states(0, 0, 0);
     assert_int_equal(policy_deadline(&policy), NEVER_MS);
     happens(EVENT_RESUME, 0, 0);
@@ -583,7 +477,7 @@ static void a_resume_does_not_wait_for_the_backoff(void **state)
     (void)state;
     settings.failures = 1;
     happens(EVENT_START, 0, 0);
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     assert_actions("=failing");
     happens(EVENT_PAUSE, 0, 0);
     assert_actions("retire 1, retire 2, =paused");
@@ -612,11 +506,11 @@ static void a_paused_pool_that_stops_serves_its_queue(void **state)
     (void)state;
     settings.backoff_initial_ms = 30000;
     happens(EVENT_START, 0, 0);
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     assert_actions("");
     happens(EVENT_PAUSE, 0, 0);
     for (uint32_t i = 1; i < 3; i++)
-        happens(EVENT_EXITED, i, 0);
+        happens(EVENT_EXITED, i, EXIT_CAUSE_SIGNAL);
     happens(EVENT_STOP, 0, 0);
     happens(EVENT_QUEUE_WAITING, 0, 0);
     assert_actions("spawn 0, spawn 1, spawn 2");
@@ -694,7 +588,7 @@ static void a_shorter_pause_and_a_lower_maximum_hold_at_once(void **state)
     settings.backoff_initial_ms = 10000;
     happens(EVENT_START, 0, 0);
     happens(EVENT_SCALE_TO, 0, 5);
-    happens(EVENT_EXITED, 0, 0);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
     settings.backoff_initial_ms = settings.backoff_max_ms = 100;
     settings.workers_max = 4;
     happens(EVENT_SETTINGS, 0, 0);

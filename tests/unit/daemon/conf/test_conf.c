@@ -408,12 +408,12 @@ static void test_dump_is_aligned(void **state)
     struct conf *conf = must_load(sets, 1);
     conf_dump(conf, out);
     fclose(out);
-    assert_non_null(strstr(text, "name                = \"pool\"       # default\n"
-                                 "pidfile             = null         # default\n"
-                                 "control_socket      = \"/c\"         # pool.json:2\n"
-                                 "chdir               = \"/\"          # pool.json:3\n"));
-    assert_non_null(strstr(text, "\nlisten              = \"*:9000\"     # pool.json:1\n"));
-    assert_non_null(strstr(text, "\nfailures            = 7            # --set\n"));
+    assert_non_null(strstr(text, "name                   = \"pool\"       # default\n"
+                                 "pidfile                = null         # default\n"
+                                 "control_socket         = \"/c\"         # pool.json:2\n"
+                                 "chdir                  = \"/\"          # pool.json:3\n"));
+    assert_non_null(strstr(text, "\nlisten                 = \"*:9000\"     # pool.json:1\n"));
+    assert_non_null(strstr(text, "\nfailures               = 7            # --set\n"));
     int lines = 0;
     for (const char *c = text; *c; c++)
         lines += *c == '\n';

@@ -1,0 +1,66 @@
+/* What the policy does to one worker; see policy_act.h. */
+#include "pool/policy_act.h"
+
+#include "pool/assert.h"
+#include "pool/recycle.h"
+
+static void add(struct actions *actions, const struct action *action)
+{
+    ASSERT(actions->count < actions->capacity);
+    actions->items[actions->count++] = *action;
+}
+
+void policy_act(enum action_type type, uint32_t number, enum reason reason, struct actions *actions)
+{
+    add(actions, &(struct action){.type = type, .number = number, .reason = reason});
+}
+
+static void act(struct actions *actions, enum action_type type, const struct policy *policy,
+                const struct slot *slot, enum reason reason)
+{
+    add(actions, &(struct action){.type = type,
+                                  .reason = reason,
+                                  .slot = (uint32_t)(slot - policy->slots),
+                                  .incarnation = slot->incarnation});
+}
+
+void policy_spawn(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                  struct actions *actions)
+{
+    int64_t start_timeout_ms = policy->settings->start_timeout_ms;
+    slot_move(slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
+    slot->incarnation = ++policy->incarnations;
+    slot->generation = policy->generation;
+    slot->spawned_ms = now_ms;
+    recycle_draw(policy, slot);
+    policy->stats.spawned++;
+    act(actions, ACTION_SPAWN, policy, slot, reason);
+}
+
+void policy_retire(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                   struct actions *actions)
+{
+    int64_t deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
+    slot_move(slot, SLOT_STEP_RETIRE,
+              deadline_ms < policy->stop_deadline_ms ? deadline_ms : policy->stop_deadline_ms);
+    slot->retired_ms = now_ms;
+    slot->reason = reason;
+    act(actions, ACTION_RETIRE, policy, slot, reason);
+}
+
+void policy_abort(struct policy *policy, struct slot *slot, enum reason reason, int64_t deadline_ms,
+                  struct actions *actions)
+{
+    slot_move(slot, SLOT_STEP_ABORT, deadline_ms);
+    slot->reason = reason;
+    policy->stats.aborted++;
+    act(actions, ACTION_ABORT, policy, slot, reason);
+}
+
+void policy_kill(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                 struct actions *actions)
+{
+    slot_move(slot, SLOT_STEP_KILL, now_ms + POLICY_REAP_MS);
+    policy->stats.killed++;
+    act(actions, ACTION_KILL, policy, slot, reason);
+}

@@ -1,0 +1,27 @@
+/* What the policy does to one worker: the slot's next state, and the action for the shell. A part of the
+ * policy.
+ */
+#ifndef FCGIPOOL_POOL_POLICY_ACT_H
+#define FCGIPOOL_POOL_POLICY_ACT_H
+
+#include "pool/policy.h"
+
+/* An action about the pool. */
+void policy_act(enum action_type type, uint32_t number, enum reason reason, struct actions *actions);
+
+/* A worker for an empty slot. */
+void policy_spawn(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                  struct actions *actions);
+
+/* The one way out for a worker that we no longer want: scale-down, recycling, pause and stop alike. */
+void policy_retire(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                   struct actions *actions);
+
+/* SIGABRT now, SIGKILL at `deadline_ms`. */
+void policy_abort(struct policy *policy, struct slot *slot, enum reason reason, int64_t deadline_ms,
+                  struct actions *actions);
+
+void policy_kill(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
+                 struct actions *actions);
+
+#endif

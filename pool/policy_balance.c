@@ -1,0 +1,100 @@
+/* The number of workers; see policy_balance.h. */
+#include "pool/policy_balance.h"
+
+#include "pool/assert.h"
+#include "pool/policy_act.h"
+#include "pool/recycle.h"
+
+/* True when `a` is to be retired rather than `b`: one that does not serve yet, then one that is due anyway,
+ * then the oldest generation, then the oldest worker. */
+static bool is_less_wanted(const struct slot *a, const struct slot *b)
+{
+    if (a->state != b->state)
+        return a->state == SLOT_STARTING;
+    if ((a->due != REASON_NONE) != (b->due != REASON_NONE))
+        return a->due != REASON_NONE;
+    if (a->generation != b->generation)
+        return a->generation < b->generation;
+    return a->incarnation < b->incarnation;
+}
+
+static void shrink(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    struct slot *least = &policy->slots[0];
+    for (uint32_t i = 1; i < policy->slot_count; i++) {
+        struct slot *slot = &policy->slots[i];
+        if (slot_is_capacity(slot) && (!slot_is_capacity(least) || is_less_wanted(slot, least)))
+            least = slot;
+    }
+    ASSERT(slot_is_capacity(least));
+    policy_retire(policy, least, policy->resting ? REASON_PAUSE : REASON_SCALE_DOWN, now_ms, actions);
+}
+
+/* Whoever failed to start is not needed any more, when nobody is missing and nobody has to prove himself. */
+static void forget_failures(struct policy *policy)
+{
+    if (!policy->backoff.failures || policy_count(policy, SLOT_SERVING) < policy_target(policy))
+        return;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        if (policy->slots[i].state == SLOT_SERVING && policy->slots[i].deadline_ms != NEVER_MS)
+            return;
+    backoff_reset(&policy->backoff);
+}
+
+/* Who is due goes when its successor serves; while starts fail, only when that one has proved itself. */
+static void recycle(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    while (!policy->backoff.failures && policy_count(policy, SLOT_SERVING) > policy->wanted) {
+        struct slot *slot = recycle_next(policy);
+        ASSERT(slot); /* or there were too many */
+        recycle_count(policy, slot);
+        policy_retire(policy, slot, slot->due, now_ms, actions);
+    }
+}
+
+/* How many starts are allowed now. */
+static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
+{
+    int64_t limit = policy->backoff.failures ? 1 : policy->settings->max_starting;
+    if (policy->backoff.until_ms > now_ms)
+        return 0;
+    return limit - policy_count(policy, SLOT_STARTING);
+}
+
+static void grow(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    int64_t capacity = policy_capacity(policy), target = policy_target(policy);
+    int64_t allowed = starts_allowed(policy, now_ms);
+    if (target > capacity + allowed)
+        target = capacity + allowed;
+    for (uint32_t i = 0; i < policy->slot_count && capacity < target; i++) {
+        if (policy->slots[i].state == SLOT_EMPTY) {
+            bool successor = capacity >= policy->wanted;
+            policy_spawn(policy, &policy->slots[i], successor ? REASON_SUCCEED : policy->spawn_reason, now_ms,
+                         actions);
+            capacity++;
+        }
+    }
+}
+
+void policy_balance(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    int64_t surplus;
+    if (!policy_is_open(policy))
+        return;
+    /* Again, for with who was due goes the need for a successor. */
+    while ((surplus = policy_capacity(policy) - policy_target(policy)) > 0)
+        for (; surplus > 0; surplus--)
+            shrink(policy, now_ms, actions);
+    forget_failures(policy);
+    recycle(policy, now_ms, actions);
+    grow(policy, now_ms, actions);
+}
+
+int64_t policy_balance_deadline(const struct policy *policy)
+{
+    /* Those who are missing may also wait for an event: a probe or a free slot. */
+    bool waits = policy_is_open(policy) && policy_capacity(policy) < policy_target(policy) &&
+                 policy_count(policy, SLOT_EMPTY) && starts_allowed(policy, policy->backoff.until_ms) > 0;
+    return waits ? policy->backoff.until_ms : NEVER_MS;
+}

@@ -1,0 +1,160 @@
+/* Who is to be replaced, and how many at a time; see recycle.h. */
+#include "pool/recycle.h"
+
+#include "pool/assert.h"
+
+/* ---- shares of jitter ---- */
+
+/* splitmix64 */
+static uint32_t draw(uint64_t *chance)
+{
+    uint64_t z = (*chance += 0x9e3779b97f4a7c15U);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return (uint32_t)((z ^ (z >> 31)) >> 32);
+}
+
+void recycle_draw(struct policy *policy, struct slot *slot)
+{
+    slot->requests_share = draw(&policy->chance);
+    slot->lifetime_share = draw(&policy->chance);
+}
+
+/* 0 to `jitter`, each as likely as the others; jitter < 2^32 - 1. */
+static int64_t part(int64_t jitter, uint32_t share)
+{
+    return (int64_t)(((uint64_t)jitter + 1) * share >> 32);
+}
+
+uint64_t policy_max_requests(const struct policy *policy, uint32_t slot)
+{
+    const struct settings *settings = policy->settings;
+    ASSERT(slot < policy->slot_count);
+    if (!settings->max_requests)
+        return 0;
+    return (uint64_t)(settings->max_requests +
+                      part(settings->max_requests_jitter, policy->slots[slot].requests_share));
+}
+
+/* ---- one worker ---- */
+
+/* When the worker is too old. */
+static int64_t end_of_life(const struct policy *policy, const struct slot *slot)
+{
+    const struct settings *settings = policy->settings;
+    if (!settings->max_lifetime_ms)
+        return NEVER_MS;
+    return slot->spawned_ms + settings->max_lifetime_ms +
+           part(settings->max_lifetime_jitter_ms, slot->lifetime_share);
+}
+
+/* When a request has been overdue for another `timeout`. */
+static int64_t end_of_patience(const struct policy *policy, const struct slot *slot)
+{
+    return slot->overdue_ms == NEVER_MS ? NEVER_MS : slot->overdue_ms + policy->settings->timeout_ms;
+}
+
+/* Retiring workers finish their requests, too. */
+static bool has_requests(const struct slot *slot)
+{
+    return slot->state == SLOT_SERVING || slot->state == SLOT_RETIRING;
+}
+
+static bool may_become_due(const struct slot *slot)
+{
+    return slot->state == SLOT_SERVING && slot->due == REASON_NONE;
+}
+
+int64_t recycle_deadline(const struct policy *policy, const struct slot *slot)
+{
+    int64_t life_ms = may_become_due(slot) ? end_of_life(policy, slot) : NEVER_MS;
+    int64_t patience_ms = has_requests(slot) ? end_of_patience(policy, slot) : NEVER_MS;
+    return life_ms < patience_ms ? life_ms : patience_ms;
+}
+
+void recycle_look(const struct policy *policy, struct slot *slot, int64_t now_ms)
+{
+    if (may_become_due(slot) && end_of_life(policy, slot) <= now_ms)
+        slot->due = REASON_MAX_LIFETIME;
+}
+
+bool recycle_is_hung(const struct policy *policy, const struct slot *slot, int64_t now_ms)
+{
+    return has_requests(slot) && end_of_patience(policy, slot) <= now_ms;
+}
+
+static bool is_still_due(const struct policy *policy, const struct slot *slot, int64_t now_ms)
+{
+    if (slot->due == REASON_MAX_REQUESTS)
+        return policy->settings->max_requests > 0;
+    if (slot->due == REASON_MAX_MEMORY)
+        return policy->settings->max_memory > 0;
+    if (slot->due == REASON_MAX_LIFETIME)
+        return end_of_life(policy, slot) <= now_ms;
+    return policy->settings->timeout_ms > 0;
+}
+
+void recycle_forgive(const struct policy *policy, struct slot *slot, int64_t now_ms)
+{
+    if (!policy->settings->timeout_ms)
+        slot->overdue_ms = NEVER_MS;
+    if (!is_still_due(policy, slot, now_ms))
+        slot->due = REASON_NONE;
+}
+
+/* ---- all workers ---- */
+
+int64_t recycle_limit(const struct settings *settings, int64_t workers)
+{
+    if (settings->max_recycling != SETTING_UNSET)
+        return settings->max_recycling;
+    return workers < 10 ? 1 : workers / 10;
+}
+
+static bool is_due(const struct slot *slot)
+{
+    return slot->state == SLOT_SERVING && slot->due != REASON_NONE;
+}
+
+int64_t recycle_leaving(const struct policy *policy)
+{
+    int64_t count = 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        count += policy->slots[i].recycled && !slot_is_given_up(&policy->slots[i]);
+    return count;
+}
+
+int64_t recycle_successors(const struct policy *policy)
+{
+    int64_t due = 0, room = recycle_limit(policy->settings, policy->wanted) - recycle_leaving(policy);
+    if (policy->state >= POOL_STOPPING || room <= 0)
+        return 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        due += is_due(&policy->slots[i]);
+    return due < room ? due : room;
+}
+
+struct slot *recycle_next(const struct policy *policy)
+{
+    struct slot *next = NULL;
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        struct slot *slot = &policy->slots[i];
+        if (is_due(slot) && (!next || slot->incarnation < next->incarnation))
+            next = slot;
+    }
+    return next;
+}
+
+void recycle_count(struct policy *policy, struct slot *slot)
+{
+    struct stats *stats = &policy->stats;
+    slot->recycled = true;
+    if (slot->due == REASON_MAX_REQUESTS)
+        stats->recycled_requests++;
+    else if (slot->due == REASON_MAX_LIFETIME)
+        stats->recycled_lifetime++;
+    else if (slot->due == REASON_MAX_MEMORY)
+        stats->recycled_memory++;
+    else
+        stats->recycled_timeout++;
+}

@@ -1,0 +1,42 @@
+/*
+ * Who is to be replaced, and how many at a time: workers at max_requests, max_memory or max_lifetime, and
+ * those that have a request older than `timeout` beside others. A worker that is due serves on until its
+ * successor accepts; max_recycling counts both, from the start of the one to the end of the other. A part of
+ * the policy.
+ */
+#ifndef FCGIPOOL_POOL_RECYCLE_H
+#define FCGIPOOL_POOL_RECYCLE_H
+
+#include "pool/policy.h"
+
+/* Draws the shares of jitter for a new worker. */
+void recycle_draw(struct policy *policy, struct slot *slot);
+
+/* When time makes `slot` due, or ends its patience with a request; NEVER_MS: never. */
+int64_t recycle_deadline(const struct policy *policy, const struct slot *slot);
+
+/* Makes the worker due that is too old. */
+void recycle_look(const struct policy *policy, struct slot *slot, int64_t now_ms);
+
+/* True when a request has been overdue for so long that the others in the worker are not waited for. */
+bool recycle_is_hung(const struct policy *policy, const struct slot *slot, int64_t now_ms);
+
+/* New settings: whom no limit holds any more is not due. */
+void recycle_forgive(const struct policy *policy, struct slot *slot, int64_t now_ms);
+
+/* How many of a pool of `workers` may be under replacement at a time; at least 1. */
+int64_t recycle_limit(const struct settings *settings, int64_t workers);
+
+/* Workers that were replaced and are not gone yet. */
+int64_t recycle_leaving(const struct policy *policy);
+
+/* How many successors are to run now, beside the workers that are wanted, unless the pool is paused. */
+int64_t recycle_successors(const struct policy *policy);
+
+/* The serving worker whose turn it is to be replaced, the oldest of those that are due; NULL: none. */
+struct slot *recycle_next(const struct policy *policy);
+
+/* Marks the worker as replaced; it is retired for that. */
+void recycle_count(struct policy *policy, struct slot *slot);
+
+#endif

@@ -1,0 +1,240 @@
+/* The virtual world of the simulation; see world.h. */
+#include "tests/sim/world.h"
+
+#include "pool/assert.h"
+#include "pool/recycle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- chance ---- */
+
+static uint64_t seed, chance_state;
+
+void chance_init(uint64_t new_seed)
+{
+    seed = chance_state = new_seed;
+}
+
+/* splitmix64 */
+static uint64_t chance(void)
+{
+    uint64_t z = (chance_state += 0x9e3779b97f4a7c15U);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31);
+}
+
+int64_t between(int64_t low, int64_t high)
+{
+    return low + (int64_t)(chance() % (uint64_t)(high - low + 1));
+}
+
+bool percent(int64_t share)
+{
+    return between(1, 100) <= share;
+}
+
+/* ---- the world ---- */
+
+struct world world;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "sim_policy: seed %" PRIu64 ", step %" PRIu64 ", time %" PRId64 " ms: %s\n", seed,
+            world.steps, world.now_ms, what);
+    abort();
+}
+
+void expect(bool condition, const char *what)
+{
+    if (!condition)
+        fail(what);
+}
+
+void assert_failed(const char *expression, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: %s\n", file, line, expression);
+    fail("assertion failed");
+    abort();
+}
+
+int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void world_draw_limits(void)
+{
+    struct settings *settings = &world.settings;
+    settings->start_timeout_ms = percent(20) ? 0 : between(1, 20000);
+    settings->graceful_timeout_ms = between(0, 30000);
+    settings->abort_timeout_ms = between(0, 3000);
+    settings->backoff_initial_ms = between(1, 1000);
+    settings->backoff_max_ms = between(1000, 30000);
+    settings->failures = between(1, 6);
+    settings->timeout_ms = percent(20) ? 0 : between(1, 30000);
+    settings->max_requests = percent(80);
+    settings->max_memory = percent(80);
+    settings->max_lifetime_ms = percent(50) ? 0 : between(5000, 200000);
+    settings->max_lifetime_jitter_ms = percent(50) ? 0 : between(0, 50000);
+    settings->max_recycling = percent(50) ? SETTING_UNSET : between(1, 6);
+}
+
+void world_begin_life(void)
+{
+    settings_init(&world.settings);
+    world_draw_limits();
+    world.settings.workers_min = between(0, 12);
+    world.settings.workers_max =
+        percent(50) && world.settings.workers_min ? world.settings.workers_min : between(12, 30);
+    world.settings.max_starting = between(1, 8);
+    world.actions = (struct actions){.items = world.action_items, .capacity = 2 * SLOTS + 8};
+    world.stop_began_ms = world.stop_limit_ms = world.queue_empty_ms = NEVER_MS;
+    world.refused = false;
+    world.crash_loop = percent(10);
+    for (int i = 0; i < SLOTS; i++)
+        world.processes[i] = (struct process){0};
+    policy_init(&world.policy, &world.settings, world.slots, SLOTS, chance());
+    world.lives++;
+}
+
+int64_t world_staying(bool accepting)
+{
+    int64_t count = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        const struct process *process = &world.processes[i];
+        count += process->incarnation && !process->told_to_leave && (process->accepts || !accepting);
+    }
+    return count;
+}
+
+int64_t world_replaced(void)
+{
+    int64_t count = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        const struct process *process = &world.processes[i];
+        count += process->incarnation && process->replaced &&
+                 (!process->killed_ms || world.now_ms < process->killed_ms + POLICY_REAP_MS);
+    }
+    return count;
+}
+
+/* ---- actions, as the world takes them ---- */
+
+static struct process *process_of(const struct action *action)
+{
+    struct process *process = &world.processes[action->slot];
+    expect(process->incarnation == action->incarnation,
+           "an action is about the worker that lives in the slot");
+    return process;
+}
+
+static void take_spawn(const struct action *action)
+{
+    struct process *process = &world.processes[action->slot];
+    expect(process->incarnation == 0, "one live worker a slot");
+    expect(world.policy.backoff.until_ms <= world.now_ms, "no start before the backoff's pause is over");
+    *process = (struct process){
+        .incarnation = action->incarnation,
+        .spawned_ms = world.now_ms,
+        .overdue_ms = NEVER_MS,
+        .ready_ms = world.now_ms + (percent(80) ? between(1, 100) : between(100, 30000)),
+        .exit_ms = percent(30) ? world.now_ms + between(0, 60000) : NEVER_MS,
+        .cause = (enum exit_cause)between(0, EXIT_CAUSES - 1),
+    };
+    if (world.crash_loop) {
+        process->exit_ms = world.now_ms + between(0, 5);
+        process->cause = EXIT_CAUSE_CODE;
+    }
+    int64_t successors = world_staying(false) - world.policy.wanted;
+    expect(successors <= 0 ||
+               successors + world_replaced() <= recycle_limit(&world.settings, world.policy.wanted),
+           "no successor beyond max_recycling");
+    expect(successors <= 0 || world.stop_began_ms == NEVER_MS, "no successor in a stop");
+}
+
+/* New before old, for a reason, and not too many. */
+static void take_replacement(struct process *process, enum reason reason)
+{
+    const struct settings *settings = &world.settings;
+    process->replaced = true;
+    world.replaced++;
+    expect(world_replaced() <= recycle_limit(settings, world.policy.wanted),
+           "no more than max_recycling are replaced at a time");
+    expect(world.policy.backoff.failures == 0, "nobody is replaced while starts fail");
+    if (reason == REASON_MAX_LIFETIME)
+        expect(settings->max_lifetime_ms && world.now_ms >= process->spawned_ms + settings->max_lifetime_ms,
+               "who is replaced for its age is old");
+    else
+        expect(process->at_limit, "who is replaced has reached a limit");
+}
+
+static void take_retire(const struct action *action)
+{
+    struct process *process = process_of(action);
+    process->told_to_leave = true;
+    if (process->accepts && policy_is_open(&world.policy) && !world.policy.resting)
+        expect(world_staying(true) >= world.policy.wanted,
+               "who is retired by our choice leaves as many serving as are wanted");
+    if (action->reason >= REASON_TIMEOUT)
+        take_replacement(process, action->reason);
+    if (percent(90))
+        process->exit_ms = min(process->exit_ms, world.now_ms + between(0, 40000));
+}
+
+static void take_abort(const struct action *action)
+{
+    struct process *process = process_of(action);
+    expect(!process->aborted, "one abort a worker");
+    process->told_to_leave = process->aborted = true;
+    if (action->reason == REASON_TIMEOUT) {
+        world.timeouts++;
+        expect(world.settings.timeout_ms && process->overdue_ms != NEVER_MS,
+               "who is aborted for a request has one that takes too long");
+        expect(process->hung || world.now_ms >= process->overdue_ms + world.settings.timeout_ms,
+               "and no other, or was waited for");
+    }
+    if (percent(70))
+        process->exit_ms = min(process->exit_ms, world.now_ms + between(0, 4000));
+}
+
+static void take_kill(const struct action *action)
+{
+    struct process *process = process_of(action);
+    process->told_to_leave = true;
+    process->killed_ms = world.now_ms;
+    process->exit_ms = percent(95) ? world.now_ms + between(0, 5) : NEVER_MS; /* or hangs in the kernel */
+}
+
+static void take_refuse(const struct action *action)
+{
+    (void)action;
+    expect(!world.refused, "connections are refused once");
+    world.refused = true;
+    world.queue_empty_ms = world.now_ms + (percent(80) ? between(0, 100) : between(0, 60000));
+}
+
+static void take_want(const struct action *action)
+{
+    expect(action->number == world.policy.wanted, "what is wanted is said");
+}
+
+static void take_state(const struct action *action)
+{
+    (void)action;
+}
+
+void world_take_actions(void)
+{
+    static void (*const take[ACTION_TYPES])(const struct action *) = {
+        [ACTION_WANT] = take_want,   [ACTION_SPAWN] = take_spawn, [ACTION_RETIRE] = take_retire,
+        [ACTION_ABORT] = take_abort, [ACTION_KILL] = take_kill,   [ACTION_REFUSE] = take_refuse,
+        [ACTION_STATE] = take_state,
+    };
+    for (uint32_t i = 0; i < world.actions.count; i++)
+        take[world.actions.items[i].type](&world.actions.items[i]);
+    if (world.policy.resting)
+        expect(policy_capacity(&world.policy) == 0, "in a pause nobody is to serve");
+}
