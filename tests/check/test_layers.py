@@ -1,4 +1,4 @@
-"""scripts/layers finds what protocol/ and pool/ must not include or link."""
+"""scripts/layers finds what protocol/, pool/ and the library inside the workers must not include or link."""
 
 import os
 import pathlib
@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNUSED = "int unused(void) { return 0; }"
 FOLDERS = ("daemon", "pool", "protocol")
 
 
@@ -33,6 +34,13 @@ def archive(tree, name, source):
     (tree / f"{name}.c").write_text(source)
     subprocess.run(["gcc", "-c", "-O0", f"{name}.c", "-o", f"{name}.o"], cwd=tree, check=True)
     subprocess.run(["ar", "rcs", f"lib{name}.a", f"{name}.o"], cwd=tree, check=True)
+
+
+def library(tree, source, *options):
+    """The library inside the workers, of one source."""
+    (tree / "library.c").write_text(source)
+    command = ["gcc", "-shared", "-fPIC", "-nostdlib", "library.c", "-o", "libfcgipool_preload.so"]
+    subprocess.run([*command, *options], cwd=tree, check=True)
 
 
 def test_the_tree_as_it_is_passes(tree):
@@ -86,7 +94,8 @@ def test_a_folder_without_a_rule_is_named(tree):
 @pytest.mark.parametrize("room", ["pool", "protocol"])
 def test_impure_archives_are_named(tree, room, source, named):
     for name in ("pool", "protocol"):
-        archive(tree, name, source if name == room else "int unused(void) { return 0; }")
+        archive(tree, name, source if name == room else UNUSED)
+    library(tree, UNUSED)
     result = layers(tree, str(tree))
     assert result.returncode != 0
     assert f"{room}: " in result.stderr and named in result.stderr
@@ -100,5 +109,21 @@ def test_pure_archives_pass(tree):
     """
     for name in ("pool", "protocol"):
         archive(tree, name, source)
+    library(tree, UNUSED)
     result = layers(tree, str(tree))
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "source, options, named",
+    [
+        ("int printf(const char *, ...); int f(void) { return printf(\"\"); }", [], "uses printf"),
+        ("int f(void) { return 0; }", ["-Wl,--no-as-needed", "-lc"], "needs a library"),
+    ],
+)
+def test_a_library_that_is_not_for_every_libc_is_named(tree, source, options, named):
+    for name in ("pool", "protocol"):
+        archive(tree, name, UNUSED)
+    library(tree, source, *options)
+    result = layers(tree, str(tree))
+    assert result.returncode != 0 and named in result.stderr

@@ -1,0 +1,92 @@
+/* Accepting; see accept.h. */
+#include "pool/worker/accept.h"
+
+#include "pool/worker/acceptor.h"
+#include "pool/worker/descriptor.h"
+#include "pool/worker/drain.h"
+#include "pool/worker/next.h"
+#include "pool/worker/wait.h"
+#include "pool/worker/wake.h"
+
+#include <errno.h>
+
+/* How long to wait for a connection where accept does not, in milliseconds: any time will do. */
+#define LOOK_AGAIN_MS 1000
+
+bool accept_sees(int fd)
+{
+    if (!process.page)
+        return false;
+    if (PROCESS_LIKELY(descriptor_is_listener(fd)))
+        return true;
+    int error = errno;
+    bool listener = process_is_listener(fd);
+    if (listener)
+        descriptor_listens(fd);
+    errno = error;
+    return listener;
+}
+
+static int call(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    return flags < 0 ? NEXT(accept)(fd, address, length) : NEXT(accept4)(fd, address, length, flags);
+}
+
+static int accepted(int fd, int idle)
+{
+    int error = errno;
+    descriptor_accepted(fd, acceptor_tid());
+    wake_if(idle > 0 ? PAGE_WAKE_REQUEST : PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY);
+    errno = error;
+    return fd;
+}
+
+/* The program asked for a listener that does not block: it waits elsewhere. */
+static int accept_now(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    if (PROCESS_UNLIKELY(drain_asked()))
+        return drain_refuse(true);
+    int connection = call(fd, address, length, flags);
+    if (connection < 0)
+        return connection;
+    return accepted(connection, __atomic_load_n(&process.pool->idle, __ATOMIC_SEQ_CST));
+}
+
+/* O_NONBLOCK belongs to the socket that the whole pool shares: somebody else has set it, and this program
+ * never asked for it. It must not see EAGAIN, of which many die. */
+static bool is_foreign(int fd)
+{
+    return (NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
+
+static void wait_for_connection(int fd)
+{
+    struct pollfd listener = {.fd = fd, .events = POLLIN};
+    if (acceptor_wait()) {
+        (void)NEXT(poll)(&listener, 1, LOOK_AGAIN_MS);
+        acceptor_leave();
+    }
+}
+
+int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    socklen_t room = length ? *length : 0;
+    acceptor_enter();
+    if (process.nonblocking)
+        return accept_now(fd, address, length, flags);
+    for (;;) {
+        if (PROCESS_UNLIKELY(!acceptor_wait()))
+            return drain_refuse(wait_is_habit());
+        int connection = call(fd, address, length, flags);
+        int idle = acceptor_leave();
+        if (PROCESS_LIKELY(connection >= 0))
+            return accepted(connection, idle);
+        if (drain_asked())
+            return drain_refuse(wait_is_habit());
+        if (errno != EAGAIN || !is_foreign(fd))
+            return connection;
+        wait_for_connection(fd);
+        if (length)
+            *length = room;
+    }
+}

@@ -1,0 +1,34 @@
+/*
+ * The acceptors of a page: a row a thread that has ever accepted, saying whether it waits for a connection
+ * now.
+ */
+#ifndef FCGIPOOL_POOL_WORKER_ACCEPTOR_H
+#define FCGIPOOL_POOL_WORKER_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* This thread comes to accept, or to wait for the listener: gives it a row, and lets the process begin when
+ * it is the first. Cheap when done before. */
+void acceptor_enter(void);
+
+/* This thread waits from now on, the drain's signal is let through. Returns false, and changes nothing, when
+ * the worker is told to drain. */
+bool acceptor_wait(void);
+
+/* It waits no more, the signal is held. Returns how many still wait in the whole pool. errno is preserved. */
+int acceptor_leave(void);
+
+/* Sends the drain's signal to the other threads of this process that wait. Async-signal-safe. */
+void acceptor_signal_others(void);
+
+/* The kernel's id of this thread, which has entered. */
+pid_t acceptor_tid(void);
+
+/* In the child of a fork: it waits nowhere yet. */
+void acceptor_forked(void);
+
+/* Frees the rows that a former program of this process left. */
+void acceptor_forget(pid_t pid);
+
+#endif

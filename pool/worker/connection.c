@@ -1,0 +1,265 @@
+/* Connections and their rows; see connection.h. */
+#include "pool/worker/connection.h"
+
+#include "pool/worker/acceptor.h"
+#include "pool/worker/drain.h"
+#include "pool/worker/process.h"
+#include "pool/worker/wake.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int open_count;
+
+int connection_count(void)
+{
+    return __atomic_load_n(&open_count, __ATOMIC_SEQ_CST);
+}
+
+static void lock(struct connection *connection)
+{
+    while (__atomic_test_and_set(&connection->lock, __ATOMIC_ACQUIRE))
+        sched_yield();
+}
+
+static void unlock(struct connection *connection)
+{
+    __atomic_clear(&connection->lock, __ATOMIC_RELEASE);
+}
+
+/* ---- rows ---- */
+
+static void begin_write(struct page_connection *row)
+{
+    __atomic_store_n(&row->seq, row->seq + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void end_write(struct page_connection *row)
+{
+    __atomic_store_n(&row->seq, row->seq + 1, __ATOMIC_RELEASE);
+}
+
+static bool take(struct page_connection *row)
+{
+    uint32_t free = PAGE_FREE;
+    return __atomic_load_n(&row->state, __ATOMIC_RELAXED) == PAGE_FREE &&
+           __atomic_compare_exchange_n(&row->state, &free, PAGE_CONNECTED, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+/* Nothing of a former connection may be seen in the row when it is taken again. */
+static void free_row(struct page_connection *row)
+{
+    begin_write(row);
+    row->pid = row->tid = 0;
+    row->since_ns = row->request_ns = 0;
+    row->method[0] = row->uri[0] = '\0';
+    end_write(row);
+    __atomic_store_n(&row->state, PAGE_FREE, __ATOMIC_SEQ_CST);
+}
+
+/* Frees the rows of processes that died with a connection. */
+static void sweep(void)
+{
+    int error = errno;
+    for (size_t i = 0; i < PAGE_CONNECTIONS; i++) {
+        struct page_connection *row = &process.page->connections[i];
+        int32_t pid = __atomic_load_n(&row->pid, __ATOMIC_SEQ_CST);
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a row of a mapped page
+        if (row->state != PAGE_FREE && pid != 0 && pid != process.pid && syscall(SYS_kill, pid, 0) < 0 &&
+            errno == ESRCH &&
+            __atomic_compare_exchange_n(&row->pid, &pid, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+            __atomic_store_n(&row->seq, row->seq & ~1U, __ATOMIC_SEQ_CST);
+            free_row(row);
+        }
+    }
+    errno = error;
+}
+
+/* The row that this descriptor had before is probably free, and warm. */
+static struct page_connection *take_row(struct page_connection *last)
+{
+    if (last && take(last))
+        return last;
+    for (size_t i = 0; i < PAGE_CONNECTIONS; i++) {
+        if (take(&process.page->connections[i]))
+            return &process.page->connections[i];
+    }
+    return NULL;
+}
+
+void connection_forget(pid_t pid)
+{
+    for (size_t i = 0; i < PAGE_CONNECTIONS; i++) {
+        struct page_connection *row = &process.page->connections[i];
+        if (row->state != PAGE_FREE && row->pid == pid)
+            free_row(row);
+    }
+}
+
+/* ---- states ---- */
+
+static void measure(uint64_t request_ns, uint64_t now)
+{
+    unsigned bucket = page_bucket((now - request_ns) / 1000U);
+    __atomic_add_fetch(&process.page->service[bucket], 1, __ATOMIC_RELAXED);
+}
+
+/* To another state; the lock is held. */
+static void turn(struct connection *connection, enum page_state state)
+{
+    struct page_connection *row = connection->row;
+    uint64_t now = process_now();
+    if (connection->state == PAGE_BUSY)
+        measure(connection->since_ns, now);
+    connection->state = (uint8_t)state;
+    connection->since_ns = now;
+    if (state == PAGE_BUSY)
+        connection->requests++;
+    if (row) {
+        begin_write(row);
+        row->tid = connection->tid;
+        row->since_ns = now;
+        if (state == PAGE_BUSY) {
+            row->request_ns = now;
+            row->requests = connection->requests;
+            memcpy(row->method, connection->sight.method, sizeof row->method);
+            memcpy(row->uri, connection->sight.uri, sizeof row->uri);
+        }
+        __atomic_store_n(&row->state, state, __ATOMIC_SEQ_CST);
+        end_write(row);
+    }
+}
+
+static void busy(struct connection *connection)
+{
+    bool kept = connection->state == PAGE_KEPT;
+    turn(connection, PAGE_BUSY);
+    uint64_t limit = __atomic_load_n(&process.page->orders.max_requests, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&process.page->report.requests, 1, __ATOMIC_SEQ_CST) == limit)
+        wake_master();
+    if (kept)
+        wake_if(PAGE_WAKE_REQUEST);
+}
+
+void connection_open(struct connection *connection, int fd, pid_t tid)
+{
+    struct page_connection *row = take_row(connection->row);
+    if (PROCESS_UNLIKELY(!row)) {
+        sweep();
+        row = take_row(NULL);
+    }
+    connection->row = row;
+    connection->requests = 0;
+    connection->tid = tid;
+    connection->state = PAGE_CONNECTED;
+    connection->rests = false;
+    connection->lock = false;
+    sight_init(&connection->sight);
+    if (row) {
+        begin_write(row);
+        row->pid = process.pid;
+        row->tid = tid;
+        row->fd = fd;
+        row->requests = 0;
+        row->since_ns = process_now();
+        end_write(row);
+    } else {
+        __atomic_add_fetch(&process.page->report.overflow, 1, __ATOMIC_SEQ_CST);
+    }
+    __atomic_add_fetch(&open_count, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&process.page->report.accepts, 1, __ATOMIC_RELAXED);
+}
+
+void connection_close(struct connection *connection)
+{
+    lock(connection);
+    if (connection->state == PAGE_BUSY)
+        measure(connection->since_ns, process_now());
+    connection->state = PAGE_FREE;
+    if (connection->row)
+        free_row(connection->row);
+    else
+        __atomic_sub_fetch(&process.page->report.overflow, 1, __ATOMIC_SEQ_CST);
+    unlock(connection);
+    if (__atomic_sub_fetch(&open_count, 1, __ATOMIC_SEQ_CST) == 0)
+        drain_last_closed();
+}
+
+void connection_read(struct connection *connection, const void *bytes, size_t size)
+{
+    connection->rests = false;
+    /* What follows the header of the only request is its body: nothing to see. */
+    if (connection->state == PAGE_BUSY && !sight_keeps(&connection->sight))
+        return;
+    if (sight_read(&connection->sight, bytes, size) & SIGHT_BEGUN) {
+        lock(connection);
+        connection->tid = acceptor_tid();
+        if (connection->state == PAGE_CONNECTED || connection->state == PAGE_KEPT)
+            busy(connection);
+        unlock(connection);
+    }
+}
+
+void connection_wrote(struct connection *connection, int fd, const void *bytes, size_t size)
+{
+    if (PROCESS_LIKELY(!sight_keeps(&connection->sight)) ||
+        !(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED))
+        return;
+    lock(connection);
+    if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {
+        connection->tid = acceptor_tid();
+        turn(connection, PAGE_KEPT);
+        connection->rests = true;
+    }
+    unlock(connection);
+    drain_kept(fd);
+}
+
+void connection_read_vector(struct connection *connection, const struct iovec *parts, int parts_count,
+                            size_t size)
+{
+    for (int i = 0; i < parts_count && size > 0; i++) {
+        size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
+        if (part > 0)
+            connection_read(connection, parts[i].iov_base, part);
+        size -= part;
+    }
+}
+
+void connection_wrote_vector(struct connection *connection, int fd, const struct iovec *parts,
+                             int parts_count, size_t size)
+{
+    for (int i = 0; i < parts_count && size > 0; i++) {
+        size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
+        if (part > 0)
+            connection_wrote(connection, fd, parts[i].iov_base, part);
+        size -= part;
+    }
+}
+
+void connection_finishes(struct connection *connection)
+{
+    lock(connection);
+    if (connection->state != PAGE_FREE && connection->state != PAGE_FINISHING)
+        turn(connection, PAGE_FINISHING);
+    connection->rests = false;
+    unlock(connection);
+}
+
+void connection_unseen(struct connection *connection)
+{
+    lock(connection);
+    if (connection->state == PAGE_CONNECTED)
+        busy(connection);
+    unlock(connection);
+}
+
+void connection_forked(void)
+{
+    open_count = 0;
+}

@@ -1,0 +1,147 @@
+/* The descriptors of this process; see descriptor.h. */
+#include "pool/worker/descriptor.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
+
+/* The entry of `fd`, made if need be; NULL: out of range, or of memory. */
+static struct descriptor *entry_of(int fd)
+{
+    unsigned number = (unsigned)fd / DESCRIPTOR_BLOCK;
+    size_t size = DESCRIPTOR_BLOCK * sizeof(struct descriptor);
+    if (number >= DESCRIPTOR_BLOCKS)
+        return NULL;
+    if (!descriptor_blocks[number]) {
+        int error = errno;
+        struct descriptor *nothing = NULL, *block;
+        // cppcheck-suppress invalidFunctionArg
+        block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        errno = error;
+        if (block == MAP_FAILED)
+            return NULL;
+        if (!__atomic_compare_exchange_n(&descriptor_blocks[number], &nothing, block, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_SEQ_CST))
+            munmap(block, size); /* another thread was faster */
+    }
+    return &descriptor_blocks[number][(unsigned)fd % DESCRIPTOR_BLOCK];
+}
+
+void descriptor_listens(int fd)
+{
+    struct descriptor *entry = entry_of(fd);
+    if (entry)
+        entry->kind = DESCRIPTOR_LISTENER;
+}
+
+void descriptor_accepted(int fd, pid_t tid)
+{
+    struct descriptor *entry = entry_of(fd);
+    if (!entry)
+        return;
+    if (PROCESS_UNLIKELY(entry->kind != DESCRIPTOR_OTHER))
+        descriptor_closed(fd); /* behind our back */
+    connection_open(&entry->connection, fd, tid);
+    entry->copies = 0;
+    __atomic_store_n(&entry->kind, DESCRIPTOR_CONNECTION, __ATOMIC_RELEASE);
+}
+
+/* ---- copies ---- */
+
+static int heir, heir_of;
+
+static void make_heir(int fd, struct connection *connection)
+{
+    struct descriptor *entry = descriptor_at(fd);
+    (void)connection;
+    if (entry->original != heir_of)
+        return;
+    if (heir < 0)
+        heir = fd;
+    entry->original = heir;
+}
+
+/* A connection whose number is closed lives on in its first copy. */
+static void bequeath(int fd, struct descriptor *entry)
+{
+    heir = -1;
+    heir_of = fd;
+    descriptor_each(DESCRIPTOR_COPY, make_heir);
+    struct descriptor *to = descriptor_at(heir);
+    if (!to) {
+        connection_close(&entry->connection);
+        return;
+    }
+    to->connection = entry->connection;
+    to->copies = entry->copies - 1;
+    to->kind = DESCRIPTOR_CONNECTION;
+}
+
+static void close_copy(const struct descriptor *entry)
+{
+    struct descriptor *original = descriptor_at(entry->original);
+    if (original && original->kind == DESCRIPTOR_CONNECTION)
+        original->copies--;
+}
+
+int descriptor_copied(int fd, int copy)
+{
+    struct descriptor *from = descriptor_at(fd), *to;
+    if (copy < 0 || copy == fd)
+        return copy;
+    if (descriptor_at(copy))
+        descriptor_closed(copy);
+    if (!from || !(to = entry_of(copy)))
+        return copy;
+    if (from->kind == DESCRIPTOR_LISTENER) {
+        to->kind = DESCRIPTOR_LISTENER;
+        return copy;
+    }
+    to->original = from->kind == DESCRIPTOR_COPY ? from->original : fd;
+    to->kind = DESCRIPTOR_COPY;
+    from = descriptor_at(to->original);
+    if (from)
+        from->copies++;
+    return copy;
+}
+
+void descriptor_closed(int fd)
+{
+    struct descriptor *entry = descriptor_at(fd);
+    if (!entry)
+        return;
+    /* Once, whoever comes first: the application, or a thread that finds it closed. */
+    enum descriptor_kind kind = __atomic_exchange_n(&entry->kind, DESCRIPTOR_OTHER, __ATOMIC_SEQ_CST);
+    if (kind == DESCRIPTOR_COPY)
+        close_copy(entry);
+    else if (kind == DESCRIPTOR_CONNECTION && PROCESS_UNLIKELY(entry->copies > 0))
+        bequeath(fd, entry);
+    else if (kind == DESCRIPTOR_CONNECTION)
+        connection_close(&entry->connection);
+}
+
+/* ---- all of them ---- */
+
+void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct connection *connection))
+{
+    for (int block = 0; block < DESCRIPTOR_BLOCKS; block++) {
+        for (int i = 0; descriptor_blocks[block] && i < DESCRIPTOR_BLOCK; i++) {
+            if (descriptor_blocks[block][i].kind == kind)
+                visit(block * DESCRIPTOR_BLOCK + i, &descriptor_blocks[block][i].connection);
+        }
+    }
+}
+
+static void drop(int fd, struct connection *connection)
+{
+    (void)connection;
+    descriptor_at(fd)->kind = DESCRIPTOR_OTHER;
+}
+
+void descriptor_forked(void)
+{
+    descriptor_each(DESCRIPTOR_CONNECTION, drop);
+    descriptor_each(DESCRIPTOR_COPY, drop);
+    connection_forked();
+}

@@ -1,0 +1,72 @@
+/*
+ * What the descriptors of this process are: the listener, an accepted connection, a copy of one, or nothing
+ * to us. An entry belongs to its number for good, so whoever has the descriptor open owns it, without a lock.
+ */
+#ifndef FCGIPOOL_POOL_WORKER_DESCRIPTOR_H
+#define FCGIPOOL_POOL_WORKER_DESCRIPTOR_H
+
+#include "pool/worker/connection.h"
+#include "pool/worker/process.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum descriptor_kind { DESCRIPTOR_OTHER, DESCRIPTOR_LISTENER, DESCRIPTOR_CONNECTION, DESCRIPTOR_COPY };
+
+struct descriptor {
+    uint8_t kind; /* enum descriptor_kind */
+    int original; /* COPY: the descriptor whose connection it is */
+    int copies;   /* CONNECTION: how many there are */
+    struct connection connection;
+};
+
+#define DESCRIPTOR_BLOCK  64
+#define DESCRIPTOR_BLOCKS 1024 /* those with higher numbers are not seen */
+
+extern struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
+
+/* The entry of `fd` unless it is nothing to us. */
+static inline struct descriptor *descriptor_at(int fd)
+{
+    unsigned block = (unsigned)fd / DESCRIPTOR_BLOCK;
+    if (block >= DESCRIPTOR_BLOCKS || !descriptor_blocks[block])
+        return NULL;
+    struct descriptor *entry = &descriptor_blocks[block][(unsigned)fd % DESCRIPTOR_BLOCK];
+    return entry->kind == DESCRIPTOR_OTHER ? NULL : entry;
+}
+
+static inline bool descriptor_is_listener(int fd)
+{
+    const struct descriptor *entry = descriptor_at(fd);
+    return entry && entry->kind == DESCRIPTOR_LISTENER;
+}
+
+/* The connection that `fd` leads to, or NULL. */
+static inline struct connection *descriptor_connection(int fd)
+{
+    struct descriptor *entry = descriptor_at(fd);
+    if (PROCESS_UNLIKELY(entry && entry->kind == DESCRIPTOR_COPY))
+        entry = descriptor_at(entry->original);
+    return entry && entry->kind == DESCRIPTOR_CONNECTION ? &entry->connection : NULL;
+}
+
+/* `fd` is the listener. */
+void descriptor_listens(int fd);
+
+/* `fd` was accepted. */
+void descriptor_accepted(int fd, pid_t tid);
+
+/* `fd` is about to be closed, or was found closed. */
+void descriptor_closed(int fd);
+
+/* `copy` is now what `fd` is; a failed call leaves all as it was. Returns `copy`. */
+int descriptor_copied(int fd, int copy);
+
+/* Calls `visit` for each entry of this kind. Async-signal-safe if `visit` is. */
+void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct connection *connection));
+
+/* In the child of a fork: the listener stays, the connections are the parent's. */
+void descriptor_forked(void);
+
+#endif

@@ -1,0 +1,243 @@
+/* The drain; see drain.h. */
+#include "pool/worker/drain.h"
+
+#include "pool/worker/acceptor.h"
+#include "pool/worker/connection.h"
+#include "pool/worker/descriptor.h"
+#include "pool/worker/wait.h"
+#include "pool/worker/wake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A program that comes to accept as often as this, in spite of EINVAL, is left no choice. */
+#define REFUSALS_MAX 16
+
+/* A kept connection that has rested so long is ended: the client hardly sends the next request right now. */
+#define REST_NS 1000000000U
+
+static bool swapped, gave_up;
+
+static PROCESS_THREAD unsigned signal_count, refusals;
+static int domain;
+static struct sockaddr_storage listener_name; /* of the listener, to know its connections by */
+static socklen_t listener_length;
+
+static void pause_ms(long ms)
+{
+    struct timespec pause = {.tv_nsec = ms * 1000000L};
+    syscall(SYS_nanosleep, &pause, NULL);
+}
+
+unsigned drain_signals(void)
+{
+    return signal_count;
+}
+
+/* ---- the dead socket ---- */
+
+static int dead;
+
+static void replace(int fd, struct connection *connection)
+{
+    (void)connection;
+    if (!process_is_listener(fd))
+        return;
+    int flags = (int)syscall(SYS_fcntl, fd, F_GETFD);
+    wait_hide(fd); /* the registration belongs to the file, not to the number */
+    syscall(SYS_dup3, dead, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+    wait_show(fd);
+}
+
+/* Whatever its number, the listener is known by its inode. Async-signal-safe. */
+static void swap(void)
+{
+    if (__atomic_exchange_n(&swapped, true, __ATOMIC_SEQ_CST))
+        return;
+    dead = (int)syscall(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (dead < 0) {
+        swapped = false; /* no descriptor left: at the next signal perhaps */
+        return;
+    }
+    descriptor_each(DESCRIPTOR_LISTENER, replace);
+    syscall(SYS_close, dead);
+}
+
+/* The reading side only: what was read this moment can still be answered. */
+static void end_rest(int fd, struct connection *connection)
+{
+    if (connection->rests && connection->tid == acceptor_tid() &&
+        process_now() - connection->since_ns > REST_NS)
+        syscall(SYS_shutdown, fd, SHUT_RD);
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+    (void)number, (void)context;
+    signal_count++;
+    if (drain_asked()) {
+        swap();
+        descriptor_each(DESCRIPTOR_CONNECTION, end_rest);
+        if (info->si_code != SI_TKILL) /* to the process: one thread tells the others */
+            acceptor_signal_others();
+    }
+    errno = error;
+}
+
+/* glibc's own: a thread sanitizer stands before the other name and would put the handler off until the accept
+ * has returned. */
+extern int __sigaction(int number, const struct sigaction *action, struct sigaction *former)
+    __attribute__((weak));
+
+void drain_attach(void)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
+    socklen_t size = sizeof domain;
+    (void)getsockopt(0, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    listener_length = sizeof listener_name;
+    if (getsockname(0, (struct sockaddr *)&listener_name, &listener_length) < 0 ||
+        listener_length > sizeof listener_name)
+        listener_length = 0;
+    sigfillset(&action.sa_mask);
+    (void)(__sigaction ? __sigaction : sigaction)(PAGE_DRAIN_SIGNAL, &action, NULL);
+    process_hold_signal();
+}
+
+/* ---- what is in hand ---- */
+
+static in_port_t port_of(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET ? ((const struct sockaddr_in *)address)->sin_port
+                                         : ((const struct sockaddr_in6 *)address)->sin6_port;
+}
+
+/* True when `fd` is a socket with the listener's address. */
+static bool belongs(int fd)
+{
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
+    socklen_t length = sizeof own;
+    int error = errno;
+    bool answered = getsockname(fd, (struct sockaddr *)&own, &length) == 0;
+    errno = error;
+    if (!answered || own.ss_family != listener_name.ss_family)
+        return false;
+    if (own.ss_family == AF_INET || own.ss_family == AF_INET6)
+        return port_of(&own) == port_of(&listener_name);
+    return length == listener_length && memcmp(&own, &listener_name, length) == 0;
+}
+
+static void find_closed(int fd, struct connection *connection)
+{
+    (void)connection;
+    if (!belongs(fd))
+        descriptor_closed(fd);
+}
+
+bool drain_in_hand(void)
+{
+    if (connection_count() > 0)
+        descriptor_each(DESCRIPTOR_CONNECTION, find_closed);
+    return connection_count() > 0;
+}
+
+void drain_give_up(void)
+{
+    swap();
+    if (!__atomic_exchange_n(&gave_up, true, __ATOMIC_SEQ_CST)) {
+        __atomic_add_fetch(&process.page->report.drained, 1, __ATOMIC_SEQ_CST);
+        wake_master();
+    }
+}
+
+void drain_last_closed(void)
+{
+    if (PROCESS_UNLIKELY(drain_asked()))
+        wake_master();
+}
+
+static bool has_unread(int fd)
+{
+    int unread = 1;
+    return syscall(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* A request that is there already is served, and the connection is ended after it: an application may take
+ * the end of what it reads for a client that has gone. From the end on, a client's next request fails before
+ * a byte of it has gone out (unix), which web servers retry. */
+void drain_kept(int fd)
+{
+    if (!drain_asked())
+        return;
+    int error = errno;
+    if (!has_unread(fd)) {
+        syscall(SYS_shutdown, fd, SHUT_RD);
+        if (!has_unread(fd))
+            syscall(SYS_shutdown, fd, SHUT_WR);
+    }
+    errno = error;
+}
+
+/* ---- refusal ---- */
+
+static char **own_environment;
+
+extern int FCGI_Accept(void) __attribute__((weak));
+
+void drain_accepts(void)
+{
+    own_environment = environ;
+}
+
+/* fcgi_stdio leaves `environ` in the freed parameters of its last request, and what runs at exit may ask for
+ * a variable. */
+static void restore_environment(void)
+{
+    if (FCGI_Accept && environ != own_environment)
+        environ = own_environment;
+}
+
+/* The child of a pre-forking leader: if it left, the leader would fork it again. The master sends the group
+ * SIGTERM when nobody of it serves any more. */
+static void wait_for_the_end(void)
+{
+    if (process.parent == 0 || syscall(SYS_getppid) != process.parent)
+        return;
+    __atomic_or_fetch(&process.page->report.flags, PAGE_NESTED, __ATOMIC_SEQ_CST);
+    wake_master();
+    (void)pause();
+}
+
+int drain_refuse(bool returns)
+{
+    drain_give_up();
+    while (drain_in_hand()) {
+        if (returns) {
+            pause_ms(1);
+            errno = EAGAIN;
+            return -1;
+        }
+        pause_ms(2);
+    }
+    wait_for_the_end();
+    if (++refusals > REFUSALS_MAX)
+        exit(0);
+    restore_environment();
+    errno = EINVAL;
+    return -1;
+}
+
+void drain_forked(void)
+{
+    gave_up = false;
+    refusals = 0;
+}

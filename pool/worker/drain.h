@@ -1,0 +1,51 @@
+/*
+ * The drain: the worker takes no new connection, answers those that it has, and leaves.
+ *
+ * The master sets `drain` in the page, which is looked at before each accept; its signal is for those that
+ * wait already. That is masked but at quiescent points: in accept, in a wait for the listener, and in a read
+ * on a kept connection that rests; so it never meets a request. Its handler puts a dead socket in the place
+ * of the listener: an accept that is interrupted, or about to begin, meets EINVAL there. Without that, a
+ * signal just before the system call would be lost.
+ */
+#ifndef FCGIPOOL_POOL_WORKER_DRAIN_H
+#define FCGIPOOL_POOL_WORKER_DRAIN_H
+
+#include "pool/worker/process.h"
+
+#include <stdbool.h>
+
+/* Installs the handler and holds the signal; descriptor 0 is the listener. */
+void drain_attach(void);
+
+/* The process comes to its first accept. */
+void drain_accepts(void);
+
+/* True when the master has asked for the drain. */
+static inline bool drain_asked(void)
+{
+    return __atomic_load_n(&process.page->orders.drain, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* Gives the listener up and tells the master so, once a process. */
+void drain_give_up(void);
+
+/* True when there are connections in hand; those that were closed behind our back are found out. */
+bool drain_in_hand(void);
+
+/* The answer to an accept in the drain: -1 and errno. `returns`: this thread serves what is in hand itself
+ * and must have EAGAIN meanwhile; else it waits until other threads have. */
+int drain_refuse(bool returns);
+
+/* A request has ended on a kept connection: in the drain it is closed, unless more has come in. */
+void drain_kept(int fd);
+
+/* The last connection of this process was closed. */
+void drain_last_closed(void);
+
+/* How many times this thread has had the signal. */
+unsigned drain_signals(void);
+
+/* In the child of a fork. */
+void drain_forked(void);
+
+#endif

@@ -1,0 +1,325 @@
+/*
+ * What the library stands in front of: thin, and of no effect on anything but the listener and the
+ * connections accepted from it.
+ */
+#include "pool/worker/accept.h"
+#include "pool/worker/descriptor.h"
+#include "pool/worker/next.h"
+#include "pool/worker/wait.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* The names under which libc offers the same to fortified programs and to those built for large files. */
+ssize_t __read_chk(int fd, void *bytes, size_t size, size_t room);
+ssize_t __recv_chk(int fd, void *bytes, size_t size, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *bytes, size_t size, size_t room, int flags, struct sockaddr *address,
+                       socklen_t *length);
+int __poll_chk(struct pollfd *fds, nfds_t count, int ms, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                size_t room);
+extern void __chk_fail(void) __attribute__((weak, noreturn));
+
+/* READS(fd, call, seen): the call, and `seen` with the `connection` and the `size` that was read. A kept
+ * connection that rests is a quiescent point. */
+#define READS(fd, call, seen)                                                                                \
+    ({                                                                                                       \
+        struct connection *connection = descriptor_connection(fd);                                           \
+        bool rests = connection && connection->rests;                                                        \
+        if (PROCESS_UNLIKELY(rests))                                                                         \
+            process_let_signal();                                                                            \
+        ssize_t size = (call);                                                                               \
+        if (PROCESS_UNLIKELY(rests))                                                                         \
+            process_hold_signal();                                                                           \
+        if (connection && size > 0)                                                                          \
+            seen;                                                                                            \
+        size;                                                                                                \
+    })
+
+/* WRITES(fd, call, seen): likewise, with what was written. */
+#define WRITES(fd, call, seen)                                                                               \
+    ({                                                                                                       \
+        struct connection *connection = descriptor_connection(fd);                                           \
+        ssize_t size = (call);                                                                               \
+        if (connection && size > 0)                                                                          \
+            seen;                                                                                            \
+        size;                                                                                                \
+    })
+
+static void check(bool fits)
+{
+    if (fits)
+        return;
+    if (__chk_fail)
+        __chk_fail();
+    abort();
+}
+
+/* ---- accepting ---- */
+
+EXPORTED int accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return accept_sees(fd) ? accept_connection(fd, address, length, -1) : NEXT(accept)(fd, address, length);
+}
+
+EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    return accept_sees(fd) ? accept_connection(fd, address, length, flags)
+                           : NEXT(accept4)(fd, address, length, flags);
+}
+
+/* ---- waiting ---- */
+
+#ifndef __clang__
+/* glibc declares the array of poll as written only, so the compiler believes it is empty. */
+#    pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+EXPORTED int poll(struct pollfd *fds, nfds_t count, int ms)
+{
+    struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    return wait_sees_poll(fds, count) ? wait_poll(fds, count, ms < 0 ? NULL : &timeout, NULL)
+                                      : NEXT(poll)(fds, count, ms);
+}
+
+EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    return wait_sees_poll(fds, count) ? wait_poll(fds, count, timeout, mask)
+                                      : NEXT(ppoll)(fds, count, timeout, mask);
+}
+
+EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int ms, size_t room)
+{
+    check(room / sizeof *fds >= count);
+    return poll(fds, count, ms);
+}
+
+EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                         const sigset_t *mask, size_t room)
+{
+    check(room / sizeof *fds >= count);
+    return ppoll(fds, count, timeout, mask);
+}
+
+EXPORTED int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
+                     const struct timespec *timeout, const sigset_t *mask)
+{
+    return wait_sees_select(count, readable)
+               ? wait_select(count, readable, writable, exceptional, timeout, mask)
+               : NEXT(pselect)(count, readable, writable, exceptional, timeout, mask);
+}
+
+/* Linux tells in `timeout` what is left of it. */
+EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
+                    struct timeval *timeout)
+{
+    if (!wait_sees_select(count, readable))
+        return NEXT(select)(count, readable, writable, exceptional, timeout);
+    if (!timeout)
+        return wait_select(count, readable, writable, exceptional, NULL, NULL);
+    struct timespec given = {.tv_sec = timeout->tv_sec + timeout->tv_usec / 1000000,
+                             .tv_nsec = timeout->tv_usec % 1000000 * 1000L};
+    uint64_t until_ns = process_now() + (uint64_t)given.tv_sec * 1000000000U + (uint64_t)given.tv_nsec;
+    int result = wait_select(count, readable, writable, exceptional, &given, NULL);
+    uint64_t now = process_now(), left_us = until_ns > now ? (until_ns - now) / 1000 : 0;
+    timeout->tv_sec = (time_t)(left_us / 1000000);
+    timeout->tv_usec = (suseconds_t)(left_us % 1000000);
+    return result;
+}
+
+EXPORTED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    int result = NEXT(epoll_ctl)(epoll, operation, fd, event);
+    if (result == 0 && descriptor_is_listener(fd))
+        wait_registered(epoll, operation, fd, event);
+    return result;
+}
+
+EXPORTED int epoll_pwait(int epoll, struct epoll_event *events, int size, int ms, const sigset_t *mask)
+{
+    struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    return wait_sees_epoll(epoll) ? wait_epoll(epoll, events, size, ms < 0 ? NULL : &timeout, mask)
+                                  : NEXT(epoll_pwait)(epoll, events, size, ms, mask);
+}
+
+EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int size, int ms)
+{
+    return wait_sees_epoll(epoll) ? epoll_pwait(epoll, events, size, ms, NULL)
+                                  : NEXT(epoll_wait)(epoll, events, size, ms);
+}
+
+/* ---- reading ---- */
+
+EXPORTED ssize_t read(int fd, void *bytes, size_t room)
+{
+    return READS(fd, NEXT(read)(fd, bytes, room), connection_read(connection, bytes, (size_t)size));
+}
+
+EXPORTED ssize_t readv(int fd, const struct iovec *parts, int count)
+{
+    return READS(fd, NEXT(readv)(fd, parts, count),
+                 connection_read_vector(connection, parts, count, (size_t)size));
+}
+
+EXPORTED ssize_t recv(int fd, void *bytes, size_t room, int flags)
+{
+    return READS(fd, NEXT(recv)(fd, bytes, room, flags),
+                 flags & MSG_PEEK ? (void)0 : connection_read(connection, bytes, (size_t)size));
+}
+
+EXPORTED ssize_t recvfrom(int fd, void *bytes, size_t room, int flags, struct sockaddr *address,
+                          socklen_t *length)
+{
+    return READS(fd, NEXT(recvfrom)(fd, bytes, room, flags, address, length),
+                 flags & MSG_PEEK ? (void)0 : connection_read(connection, bytes, (size_t)size));
+}
+
+EXPORTED ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return READS(fd, NEXT(recvmsg)(fd, message, flags),
+                 flags & MSG_PEEK ? (void)0
+                                  : connection_read_vector(connection, message->msg_iov,
+                                                           (int)message->msg_iovlen, (size_t)size));
+}
+
+EXPORTED ssize_t __read_chk(int fd, void *bytes, size_t size, size_t room)
+{
+    check(room >= size);
+    return read(fd, bytes, size);
+}
+
+EXPORTED ssize_t __recv_chk(int fd, void *bytes, size_t size, size_t room, int flags)
+{
+    check(room >= size);
+    return recv(fd, bytes, size, flags);
+}
+
+EXPORTED ssize_t __recvfrom_chk(int fd, void *bytes, size_t size, size_t room, int flags,
+                                struct sockaddr *address, socklen_t *length)
+{
+    check(room >= size);
+    return recvfrom(fd, bytes, size, flags, address, length);
+}
+
+/* ---- writing ---- */
+
+EXPORTED ssize_t write(int fd, const void *bytes, size_t length)
+{
+    return WRITES(fd, NEXT(write)(fd, bytes, length), connection_wrote(connection, fd, bytes, (size_t)size));
+}
+
+EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    return WRITES(fd, NEXT(writev)(fd, parts, count),
+                  connection_wrote_vector(connection, fd, parts, count, (size_t)size));
+}
+
+EXPORTED ssize_t send(int fd, const void *bytes, size_t length, int flags)
+{
+    return WRITES(fd, NEXT(send)(fd, bytes, length, flags),
+                  connection_wrote(connection, fd, bytes, (size_t)size));
+}
+
+EXPORTED ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *address,
+                        socklen_t address_length)
+{
+    return WRITES(fd, NEXT(sendto)(fd, bytes, length, flags, address, address_length),
+                  connection_wrote(connection, fd, bytes, (size_t)size));
+}
+
+EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return WRITES(
+        fd, NEXT(sendmsg)(fd, message, flags),
+        connection_wrote_vector(connection, fd, message->msg_iov, (int)message->msg_iovlen, (size_t)size));
+}
+
+/* ---- ends ---- */
+
+EXPORTED int shutdown(int fd, int how)
+{
+    struct connection *connection = descriptor_connection(fd);
+    if (connection && how != SHUT_RD)
+        connection_finishes(connection);
+    return NEXT(shutdown)(fd, how);
+}
+
+/* The entry goes first: once closed, the number may be another thread's. */
+EXPORTED int close(int fd)
+{
+    descriptor_closed(fd);
+    wait_closed(fd);
+    return NEXT(close)(fd);
+}
+
+EXPORTED FILE *fdopen(int fd, const char *mode)
+{
+    struct connection *connection = descriptor_connection(fd);
+    if (connection)
+        connection_unseen(connection);
+    return NEXT(fdopen)(fd, mode);
+}
+
+EXPORTED int fclose(FILE *file)
+{
+    if (process.page)
+        descriptor_closed(fileno(file));
+    return NEXT(fclose)(file);
+}
+
+/* ---- copies ---- */
+
+EXPORTED int dup(int fd)
+{
+    return descriptor_copied(fd, NEXT(dup)(fd));
+}
+
+EXPORTED int dup2(int fd, int copy)
+{
+    return descriptor_copied(fd, NEXT(dup2)(fd, copy));
+}
+
+EXPORTED int dup3(int fd, int copy, int flags)
+{
+    return descriptor_copied(fd, NEXT(dup3)(fd, copy, flags));
+}
+
+/* An argument is at most a word: what was not given is not looked at. */
+EXPORTED int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int result = NEXT(fcntl)(fd, command, argument);
+    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+        return descriptor_copied(fd, result);
+    if (command == F_SETFL && result == 0 && descriptor_is_listener(fd))
+        process.nonblocking = ((intptr_t)argument & O_NONBLOCK) != 0;
+    return result;
+}
+
+EXPORTED int fcntl64(int fd, int command, ...) __attribute__((alias("fcntl")));
+
+EXPORTED int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    int result = NEXT(ioctl)(fd, request, argument);
+    if ((unsigned)request == FIONBIO && result == 0 && descriptor_is_listener(fd))
+        process.nonblocking = *(const int *)argument != 0;
+    return result;
+}
+
+/* ---- fork ---- */
+
+/* The child of a vfork shares our memory: what it closes before its exec would be closed here. */
+EXPORTED pid_t vfork(void)
+{
+    return NEXT(fork)();
+}

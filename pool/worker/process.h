@@ -1,0 +1,47 @@
+/*
+ * This process, as the library sees it: whether it belongs to a pool, and where its pages are.
+ * Everything here is inert until the constructor has found a page (process.page), which it does only where
+ * descriptor 0 is the pool's listener.
+ */
+#ifndef FCGIPOOL_POOL_WORKER_PROCESS_H
+#define FCGIPOOL_POOL_WORKER_PROCESS_H
+
+#include "pool/page.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct process {
+    struct page *page; /* NULL: the library is inert */
+    struct page_pool *pool;
+    pid_t pid;
+    pid_t parent;     /* that forked this process, with the library attached; 0: it was exec'ed */
+    bool accepted;    /* came to its first accept */
+    bool nonblocking; /* asked for O_NONBLOCK on the listener itself */
+};
+
+extern struct process process;
+
+/* Thread-local data of a library that is loaded at start: no call into the dynamic linker. */
+#define PROCESS_THREAD __thread __attribute__((tls_model("initial-exec")))
+
+#define PROCESS_LIKELY(condition)   __builtin_expect(!!(condition), 1)
+#define PROCESS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+/* The process is about to accept, for the first time (process.accepted is false): it has proved to be the
+ * worker, so descriptors and environment are cleaned for its children, and the master is told. */
+void process_accepts(void);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t process_now(void);
+
+/* How the signal of the drain is masked in this thread: let through at quiescent points, held elsewhere.
+ * errno is preserved. */
+void process_let_signal(void);
+void process_hold_signal(void);
+
+/* True when `fd` is the listener, by its inode. Async-signal-safe. */
+bool process_is_listener(int fd);
+
+#endif

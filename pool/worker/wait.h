@@ -1,0 +1,44 @@
+/*
+ * Waits for the listener by poll, select and epoll: quiescent points as an accept is.
+ *
+ * In the drain, while this process still has connections in hand, its loop must not see the listener, which
+ * then is a dead socket and always ready: it is hidden, and the waits are short, for another thread may close
+ * the last connection. When nothing is in hand it is shown, the program comes to accept and is refused.
+ */
+#ifndef FCGIPOOL_POOL_WORKER_WAIT_H
+#define FCGIPOOL_POOL_WORKER_WAIT_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+
+/* True when such a wait concerns us: the listener is in it, or it is for one kept connection that rests. */
+bool wait_sees_poll(const struct pollfd *fds, nfds_t count);
+bool wait_sees_select(int count, const fd_set *readable);
+bool wait_sees_epoll(int epoll);
+
+/* As ppoll, pselect and epoll_pwait; a `timeout` of NULL is for ever. */
+int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask);
+int wait_select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
+                const struct timespec *timeout, const sigset_t *mask);
+int wait_epoll(int epoll, struct epoll_event *events, int size, const struct timespec *timeout,
+               const sigset_t *mask);
+
+/* Notes what the program has registered; `fd` is the listener. */
+void wait_registered(int epoll, int operation, int fd, const struct epoll_event *event);
+
+/* `epoll` is closed. */
+void wait_closed(int epoll);
+
+/* Takes the listener `fd` out of its epoll sets, and puts what is under that number now into them again.
+ * Async-signal-safe. */
+void wait_hide(int fd);
+void wait_show(int fd);
+
+/* True when this thread has waited so for the listener: it serves connections between its accepts. */
+bool wait_is_habit(void);
+
+#endif

@@ -1,0 +1,216 @@
+/*
+ * The drain: an idle worker leaves at once, a busy one after its answer, and under a load that never pauses
+ * no request is lost, whatever the worker's way.
+ */
+#include "preload_world.h"
+
+#include <pthread.h>
+
+#define CLIENTS 3
+
+static struct world world;
+
+static int setup(void **state)
+{
+    (void)state;
+    world_open(&world);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+static void an_idle_worker_leaves(void **state)
+{
+    struct worker worker = SPAWN(&world, WORKERS "/echo_fcgx");
+    (void)state;
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(worker_drain(&worker), 0);
+    assert_int_equal(world.pool->idle, 0);
+}
+
+/* The flag alone does for one that has yet to accept. */
+static void a_starting_worker_leaves(void **state)
+{
+    struct worker worker = SPAWN(&world, "sh", "-c", "sleep 0.1; exec " TEST_WAYS " plain");
+    (void)state;
+    assert_int_equal(worker_drain(&worker), 0);
+}
+
+static void a_busy_worker_answers_first(void **state)
+{
+    static const char *const workers[][2] = {{WORKERS "/echo_fcgx", NULL}, {WORKERS "/echo_stdio", NULL}};
+    uint8_t bytes[4096];
+    char text[4096];
+    size_t length = request("/late?n=2000&delay=100&slow=100", 0, bytes, sizeof bytes);
+    (void)state;
+    for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
+        struct worker worker = spawn_with(&world, workers[i], NULL);
+        WAIT(waiting(&worker) == 1);
+        int fd = dial(&world);
+        WAIT(connections(&worker, PAGE_CONNECTED) == 1);
+        __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
+        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+        WAIT(connections(&worker, PAGE_BUSY) == 1);
+        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        assert_true(read_answer(fd, text, sizeof text) > 2000);
+        close(fd);
+        assert_int_equal(worker_drain(&worker), 0);
+    }
+}
+
+/* An event-driven one answers all that it has, sees no listener meanwhile, and leaves. */
+static void an_event_driven_worker_answers_first(void **state)
+{
+    static const char *const waits[] = {"poll", "ppoll", "select", "pselect", "epoll", "epoll_pwait"};
+    uint8_t bytes[4096];
+    char text[4096];
+    size_t length = request("/late", 0, bytes, sizeof bytes);
+    (void)state;
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        int fds[5];
+        struct worker worker = SPAWN(&world, TEST_EVENTS, waits[i], "100");
+        for (int j = 0; j < 5; j++) {
+            fds[j] = dial(&world);
+            assert_int_equal(send(fds[j], bytes, length, 0), (ssize_t)length);
+        }
+        WAIT(connections(&worker, PAGE_BUSY) == 5);
+        __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
+        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        for (int j = 0; j < 5; j++) {
+            assert_true(read_answer(fds[j], text, sizeof text) > 0);
+            close(fds[j]);
+        }
+        assert_int_equal(worker_drain(&worker), 0);
+    }
+}
+
+/* A kept connection that rests goes soon, one that is used after its next answer. */
+static void kept_connections_end(void **state)
+{
+    uint8_t bytes[4096], byte;
+    char text[4096];
+    size_t length = request("/kept", FCGI_KEEP_CONN, bytes, sizeof bytes);
+    static const char *const workers[][3] = {{TEST_EVENTS, "epoll", NULL}, {WORKERS "/echo_fcgx", NULL}};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        bool used = i % 2;
+        struct worker worker = spawn_with(&world, workers[i / 2], NULL);
+        int fd = dial(&world);
+        assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+        assert_true(read_answer(fd, text, sizeof text) >= 0);
+        WAIT(connections(&worker, PAGE_KEPT) == 1);
+        __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
+        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        if (used) {
+            assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
+            assert_true(read_answer(fd, text, sizeof text) >= 0);
+            assert_int_equal(read(fd, &byte, 1), 0);
+        }
+        assert_int_equal(worker_drain(&worker), 0);
+        assert_true(used || read(fd, &byte, 1) == 0);
+        close(fd);
+    }
+}
+
+/* It takes EINVAL for ever: there is an end to that. */
+static void a_worker_that_retries_leaves(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "retry");
+    (void)state;
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(worker_drain(&worker), 0);
+}
+
+/* Children that would be forked again wait for the end of the group, all of them. */
+static void forked_acceptors_wait_for_the_end(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "children");
+    (void)state;
+    WAIT(waiting(&worker) == 2);
+    __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
+    assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+    WAIT(worker.page->report.drained == 2 && worker.page->report.flags & PAGE_NESTED);
+    assert_int_equal(WTERMSIG(worker_drain(&worker)), SIGTERM);
+}
+
+/* ---- under load ---- */
+
+static bool stop;
+static unsigned long answered, lost;
+
+static void *load(void *uri)
+{
+    while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST))
+        __atomic_add_fetch(is_served(&world, uri) ? &answered : &lost, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+/* Replaces a worker `drains` times, new before old, under load. */
+static void loses_nothing(unsigned drains, const char *program, const char *argument, const char *uri)
+{
+    const char *argv[] = {program, argument, strcmp(program, TEST_EVENTS) == 0 ? "2" : NULL, "nonblock",
+                          NULL};
+    char asked[64];
+    pthread_t clients[CLIENTS];
+    uint64_t counted = 0;
+    struct worker worker = spawn_with(&world, argv, NULL);
+    WAIT(worker.page->report.accepted_pid != 0);
+    (void)snprintf(asked, sizeof asked, "%s", uri);
+    stop = false;
+    answered = lost = 0;
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&clients[i], NULL, load, asked), 0);
+    for (unsigned i = 0; i < drains; i++) {
+        struct worker next = spawn_with(&world, argv, NULL);
+        WAIT(next.page->report.accepted_pid != 0);
+        struct page *page = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, worker.page_fd, 0);
+        assert_true(page != MAP_FAILED);
+        (void)worker_drain(&worker);
+        counted += page->report.requests;
+        munmap(page, PAGE_BYTES);
+        worker = next;
+    }
+    __atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(clients[i], NULL);
+    counted += worker.page->report.requests;
+    worker_kill(&worker);
+    assert_int_equal(lost, 0);
+    assert_true(answered > drains);
+    assert_int_equal(counted, answered);
+}
+
+static void nothing_is_lost_under_load(void **state)
+{
+    (void)state;
+    loses_nothing(100, WORKERS "/echo_fcgx", NULL, "/any?n=3000");
+    loses_nothing(30, WORKERS "/echo_fcgx", NULL, "/any?n=3000&slow=8");
+    loses_nothing(30, WORKERS "/echo_stdio", NULL, "/any?n=3000");
+    loses_nothing(30, TEST_EVENTS, "poll", "/any");
+    loses_nothing(30, TEST_EVENTS, "select", "/any");
+    loses_nothing(30, TEST_EVENTS, "epoll", "/any");
+    loses_nothing(30, TEST_WAYS, "threads", "/any");
+    loses_nothing(30, TEST_WAYS, "handover", "/any");
+    loses_nothing(30, TEST_WAYS, "children", "/any");
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_idle_worker_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_starting_worker_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_busy_worker_answers_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_event_driven_worker_answers_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(kept_connections_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_retries_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(forked_acceptors_wait_for_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_lost_under_load, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

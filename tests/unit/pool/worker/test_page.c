@@ -1,0 +1,263 @@
+/*
+ * The page as a worker writes it under the library: what it is seen to do, whatever its way, and what its
+ * children find of us.
+ */
+#include "preload_world.h"
+
+static struct world world;
+
+static int setup(void **state)
+{
+    (void)state;
+    world_open(&world);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_close(&world);
+    return 0;
+}
+
+static void tells_each_phase(void **state)
+{
+    uint8_t bytes[4096];
+    char text[4096];
+    size_t length = request("/report?n=5&delay=300", 0, bytes, sizeof bytes);
+    struct worker worker = SPAWN(&world, WORKERS "/echo_fcgx");
+    (void)state;
+    WAIT(waiting(&worker) == 1 && world.pool->idle == 1);
+    assert_int_equal(worker.page->report.attached_pid, worker.pid);
+    assert_int_equal(worker.page->report.accepted_pid, worker.pid);
+    assert_true(worker.page->report.accepted_ns != 0);
+
+    int fd = dial(&world);
+    WAIT(connections(&worker, PAGE_CONNECTED) == 1);
+    assert_int_equal(waiting(&worker), 0);
+    assert_int_equal(world.pool->idle, 0);
+    assert_int_equal(send(fd, bytes, 30, 0), 30);
+    assert_int_equal(send(fd, bytes + 30, length - 30, 0), (ssize_t)(length - 30));
+    WAIT(connections(&worker, PAGE_BUSY) == 1);
+    const struct page_connection *row = only_connection(&worker);
+    assert_string_equal(row->method, "GET");
+    assert_string_equal(row->uri, "/report?n=5&delay=300");
+    assert_int_equal(row->pid, worker.pid);
+    assert_int_equal(row->requests, 1);
+    assert_true(row->request_ns != 0 && row->since_ns == row->request_ns);
+    assert_int_equal(row->seq % 2, 0);
+    assert_int_equal(served(&worker), 0);
+
+    assert_true(read_answer(fd, text, sizeof text) > 0);
+    WAIT(connections(&worker, PAGE_FINISHING) == 1);
+    close(fd);
+    WAIT(connections(&worker, PAGE_FREE) == 0 && waiting(&worker) == 1);
+    assert_int_equal(worker.page->report.requests, 1);
+    assert_int_equal(worker.page->report.accepts, 1);
+    assert_int_equal(served(&worker), 1);
+    for (unsigned i = 0; i < page_bucket(290000); i++)
+        assert_int_equal(worker.page->service[i], 0);
+    worker_kill(&worker);
+}
+
+static void tells_of_a_kept_connection(void **state)
+{
+    uint8_t bytes[4096];
+    char text[4096];
+    size_t length = request("/kept", FCGI_KEEP_CONN, bytes, sizeof bytes);
+    struct worker worker = SPAWN(&world, WORKERS "/echo_fcgx");
+    int fd = dial(&world);
+    (void)state;
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+        assert_true(read_answer(fd, text, sizeof text) >= 0);
+        WAIT(connections(&worker, PAGE_KEPT) == 1);
+        assert_int_equal(only_connection(&worker)->requests, i);
+        assert_int_equal(served(&worker), i);
+    }
+    close(fd);
+    WAIT(connections(&worker, PAGE_FREE) == 0);
+    assert_int_equal(worker.page->report.accepts, 1);
+    assert_int_equal(worker.page->report.requests, 3);
+    worker_kill(&worker);
+}
+
+/* `argv` serves ten requests, `acceptors` threads or processes of it accept. */
+static void serves(int acceptors, const char *program, const char *argument)
+{
+    const char *argv[] = {program, argument, NULL};
+    struct worker worker = spawn_with(&world, argv, NULL);
+    for (int i = 0; i < 10; i++)
+        assert_true(is_served(&world, "/any"));
+    WAIT(waiting(&worker) == acceptors);
+    assert_int_equal(worker.page->report.requests, 10);
+    assert_int_equal(worker.page->report.accepts, 10);
+    WAIT(connections(&worker, PAGE_FREE) == 0 && served(&worker) == 10);
+    assert_int_equal(world.pool->idle, acceptors);
+    worker_kill(&worker);
+    world.pool->idle = 0;
+}
+
+static void counts_whatever_the_way(void **state)
+{
+    static const char *const ways[] = {"plain", "vector", "stdio", "copy",
+                                       "vfork", "moved",  "retry", "handover"};
+    static const char *const waits[] = {"poll", "ppoll", "select", "pselect", "epoll", "epoll_pwait"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        serves(1, TEST_WAYS, ways[i]);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
+        serves(1, TEST_EVENTS, waits[i]);
+    serves(4, TEST_WAYS, "threads");
+    serves(2, TEST_WAYS, "children");
+}
+
+/* A number that accept returns again was closed where nobody saw it. */
+static void notices_a_close_behind_its_back(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "behind");
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        assert_true(is_served(&world, "/any"));
+    WAIT(waiting(&worker) == 1);
+    assert_true(connections(&worker, PAGE_FREE) <= 1);
+    assert_int_equal(worker_drain(&worker), 0);
+}
+
+static void wrappers_do_not_hide_the_worker(void **state)
+{
+    struct worker worker = SPAWN(&world, "sh", "-c", "exec " TEST_WAYS " plain");
+    (void)state;
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(worker.page->report.accepted_pid, worker.pid);
+    worker_kill(&worker);
+    worker = SPAWN(&world, "sh", "-c", TEST_WAYS " plain; true");
+    assert_true(is_served(&world, "/any"));
+    assert_true(worker.page->report.accepted_pid != 0 && worker.page->report.accepted_pid != worker.pid);
+    worker_kill(&worker);
+}
+
+static void children_find_nothing_of_us(void **state)
+{
+    char text[16384];
+    const char *argv[] = {TEST_WAYS, "cgi", NULL};
+    struct worker worker = spawn_with(&world, argv, NULL);
+    (void)state;
+    assert_true(get(&world, "/any", text, sizeof text) > 0);
+    assert_non_null(strstr(text, "PATH="));
+    assert_null(strstr(text, PAGE_VARIABLE));
+    assert_null(strstr(text, "LD_PRELOAD"));
+    assert_null(strstr(text, "memfd"));
+    assert_non_null(strstr(text, "SigBlk:\t0000000000000000"));
+    worker_kill(&worker);
+
+    worker = spawn_with(&world, argv, "libm.so.6");
+    assert_true(get(&world, "/any", text, sizeof text) > 0);
+    assert_non_null(strstr(text, "LD_PRELOAD=libm.so.6\n"));
+    worker_kill(&worker);
+}
+
+/* Without our listener, or with a page of another version, the program runs as if we were not there. */
+static void is_inert_elsewhere(void **state)
+{
+    struct world other;
+    (void)state;
+    world_open(&other);
+    struct worker worker = spawn_on(&world, &other, (const char *const[]){TEST_WAYS, "plain", NULL}, NULL);
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(worker.page->report.attached_pid, 0);
+    worker_kill(&worker);
+    world_close(&other);
+
+    uint32_t version = world.pool->version;
+    world.pool->version++;
+    worker = SPAWN(&world, TEST_WAYS, "plain");
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(worker.page->report.attached_pid, 0);
+    assert_int_equal(worker.page->report.accepts, 0);
+    world.pool->version = version;
+    worker_kill(&worker);
+}
+
+static void wakes_the_master(void **state)
+{
+    struct page_pool *pool = world.pool;
+    struct worker worker = SPAWN(&world, TEST_WAYS, "threads");
+    (void)state;
+    WAIT(waiting(&worker) == 4);
+    assert_int_equal(pool->wake, 1); /* the first accept */
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(pool->wake, 1); /* nobody asked */
+
+    __atomic_store_n(&pool->armed, PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY, __ATOMIC_SEQ_CST);
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(pool->wake, 2);
+    assert_int_equal(pool->armed, PAGE_WAKE_ALL_BUSY);
+    WAIT(waiting(&worker) == 4);
+
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pool->wake, 2);
+        fds[i] = dial(&world);
+        WAIT(waiting(&worker) == 3 - i);
+    }
+    WAIT(pool->wake == 3 && pool->armed == 0);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    WAIT(waiting(&worker) == 4);
+
+    __atomic_store_n(&worker.page->orders.max_requests, 3, __ATOMIC_SEQ_CST);
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(pool->wake, 4); /* the limit; it serves on */
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(pool->wake, 4);
+    worker_kill(&worker);
+}
+
+/* More connections than rows: those that are not shown are counted. */
+static void overflows(void **state)
+{
+    int fds[PAGE_CONNECTIONS + 10];
+    struct worker worker = SPAWN(&world, TEST_EVENTS, "epoll");
+    (void)state;
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        fds[i] = dial(&world);
+    WAIT(worker.page->report.accepts == sizeof fds / sizeof *fds);
+    assert_int_equal(connections(&worker, PAGE_CONNECTED), PAGE_CONNECTIONS);
+    WAIT(worker.page->report.overflow == 10);
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        close(fds[i]);
+    WAIT(worker.page->report.overflow == 0 && connections(&worker, PAGE_FREE) == 0);
+    worker_kill(&worker);
+}
+
+/* O_NONBLOCK is the whole pool's: a program that never asked for it must not meet EAGAIN. */
+static void bears_a_listener_that_does_not_block(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "plain");
+    (void)state;
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(fcntl(world.listener, F_SETFL, O_NONBLOCK), 0);
+    for (int i = 0; i < 5; i++)
+        assert_true(is_served(&world, "/any"));
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(worker_drain(&worker), 0);
+    assert_int_equal(fcntl(world.listener, F_SETFL, 0), 0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tells_each_phase, setup, teardown),
+        cmocka_unit_test_setup_teardown(tells_of_a_kept_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(counts_whatever_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
+        cmocka_unit_test_setup_teardown(is_inert_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(wakes_the_master, setup, teardown),
+        cmocka_unit_test_setup_teardown(overflows, setup, teardown),
+        cmocka_unit_test_setup_teardown(bears_a_listener_that_does_not_block, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,263 @@
+/*
+ * A FastCGI worker that goes about its connections in the way that its argument names; see `ways` below. It
+ * serves one request a connection and answers with what the way has to tell, "ok" if nothing.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REQUEST_MAX 65536
+
+static bool is_complete(const uint8_t *bytes, size_t length)
+{
+    for (size_t at = 0; at + 8 <= length;) {
+        size_t content = (size_t)bytes[at + 4] << 8 | bytes[at + 5];
+        if (bytes[at + 1] == 5 && content == 0)
+            return true;
+        at += 8 + content + bytes[at + 6];
+    }
+    return false;
+}
+
+static ssize_t by_read(int fd, uint8_t *bytes, size_t room)
+{
+    return read(fd, bytes, room);
+}
+
+static ssize_t by_vector(int fd, uint8_t *bytes, size_t room)
+{
+    size_t first = room > 5 ? 5 : room;
+    struct iovec parts[2] = {{bytes, first}, {bytes + first, room - first}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    static unsigned turn;
+    return turn++ % 2 ? readv(fd, parts, 2) : recvmsg(fd, &message, 0);
+}
+
+static void receive(int fd, ssize_t (*by)(int, uint8_t *, size_t))
+{
+    uint8_t bytes[REQUEST_MAX];
+    size_t length = 0;
+    while (length < sizeof bytes && !is_complete(bytes, length)) {
+        ssize_t got = by(fd, bytes + length, sizeof bytes - length < 100 ? sizeof bytes - length : 100);
+        if (got <= 0)
+            return;
+        length += (size_t)got;
+    }
+}
+
+static void answer(int fd, const char *text)
+{
+    size_t length = strlen(text);
+    uint8_t head[8] = {1, 6, 0, 1, (uint8_t)(length >> 8), (uint8_t)length};
+    uint8_t end[16] = {1, 3, 0, 1, 0, 8};
+    struct iovec parts[3] = {{head, sizeof head}, {(void *)text, length}, {end, sizeof end}};
+    if (writev(fd, parts, 3) < 0)
+        return; /* the client has gone */
+}
+
+static int take(int listener)
+{
+    int fd = accept(listener, NULL, NULL);
+    if (fd < 0)
+        exit(0);
+    return fd;
+}
+
+static void plain(void)
+{
+    int fd = take(0);
+    receive(fd, by_read);
+    answer(fd, "ok");
+    close(fd);
+}
+
+static void vector(void)
+{
+    int fd = take(0);
+    receive(fd, by_vector);
+    answer(fd, "ok");
+    close(fd);
+}
+
+/* Nothing sees how it is read, nor that it is closed. */
+static void stdio(void)
+{
+    int fd = take(0);
+    FILE *file = fdopen(fd, "r+");
+    uint8_t bytes[REQUEST_MAX];
+    size_t length = 0;
+    while (length < sizeof bytes && !is_complete(bytes, length) && fread(bytes + length, 1, 1, file) == 1)
+        length++;
+    answer(fd, "ok");
+    fclose(file);
+}
+
+static void behind(void)
+{
+    int fd = take(0);
+    receive(fd, by_read);
+    answer(fd, "ok");
+    syscall(SYS_close, fd);
+}
+
+static void copy(void)
+{
+    int fd = take(0), second = dup(fd);
+    close(fd);
+    receive(second, by_read);
+    answer(second, "ok");
+    dup2(2, second);
+    close(second);
+}
+
+/* What a CGI program of this worker finds. */
+static void cgi(void)
+{
+    char text[8192] = "";
+    int fd = take(0), ends[2];
+    receive(fd, by_read);
+    if (pipe(ends) < 0)
+        exit(1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], 1);
+        execl("/bin/sh", "sh", "-c",
+              "env; grep -l memfd /proc/self/maps; ls -l /proc/self/fd; grep SigBlk /proc/self/status",
+              (char *)NULL);
+        _exit(1);
+    }
+    close(ends[1]);
+    size_t length = 0;
+    ssize_t got;
+    while (length < sizeof text - 1 && (got = read(ends[0], text + length, sizeof text - 1 - length)) > 0)
+        length += (size_t)got;
+    close(ends[0]);
+    waitpid(pid, NULL, 0);
+    answer(fd, text);
+    close(fd);
+}
+
+/* A child that closes everything while it shares our memory, if it does. */
+static void vforks(void)
+{
+    int fd = take(0);
+    pid_t pid = vfork();
+    if (pid == 0) {
+        for (int i = 3; i < 256; i++)
+            close(i);
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    waitpid(pid, NULL, 0);
+    receive(fd, by_read);
+    answer(fd, "ok");
+    close(fd);
+}
+
+static void moved(void)
+{
+    static int listener;
+    if (listener == 0) {
+        listener = dup(0);
+        close(0);
+    }
+    int fd = take(listener);
+    receive(fd, by_read);
+    answer(fd, "ok");
+    close(fd);
+}
+
+/* Never believes that its socket is no good. */
+static void retry(void)
+{
+    int fd = accept(0, NULL, NULL);
+    if (fd < 0)
+        return;
+    receive(fd, by_read);
+    answer(fd, "ok");
+    close(fd);
+}
+
+static void *thread(void *unused)
+{
+    for (;;) {
+        int fd = accept(0, NULL, NULL);
+        if (fd < 0)
+            return unused;
+        receive(fd, by_read);
+        answer(fd, "ok");
+        close(fd);
+    }
+}
+
+static void threads(void)
+{
+    pthread_t ids[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&ids[i], NULL, thread, NULL);
+    for (int i = 0; i < 4; i++)
+        pthread_join(ids[i], NULL);
+    exit(0);
+}
+
+static void *serve(void *connection)
+{
+    int fd = *(int *)connection;
+    free(connection);
+    receive(fd, by_read);
+    usleep(3000);
+    answer(fd, "ok");
+    close(fd);
+    return NULL;
+}
+
+static void handover(void)
+{
+    pthread_t id;
+    int *connection = malloc(sizeof *connection);
+    *connection = take(0);
+    pthread_create(&id, NULL, serve, connection);
+    pthread_detach(id);
+}
+
+/* Keeps two children, come what may. */
+static void children(void)
+{
+    for (int count = 0;; count--) {
+        for (; count < 2; count++) {
+            if (fork() == 0) {
+                for (;;)
+                    plain();
+            }
+        }
+        wait(NULL);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*serve)(void);
+} ways[] = {
+    {"plain", plain}, {"vector", vector},   {"stdio", stdio},       {"behind", behind},
+    {"copy", copy},   {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
+    {"retry", retry}, {"threads", threads}, {"handover", handover}, {"children", children},
+};
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; argc > 1 && i < sizeof ways / sizeof *ways; i++) {
+        while (strcmp(argv[1], ways[i].name) == 0)
+            ways[i].serve();
+    }
+    return 2;
+}
