@@ -20,7 +20,7 @@ static int open_output(struct master *master, const struct conf *conf, struct pr
     if (strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "file") != 0)
         return 0;
     if (!master->output_file)
-        master->output_file = output_file_new();
+        master->output_file = output_file_new("worker_output_file", "lines of the workers");
     int result = output_file_open(master->output_file, path);
     return result ? problem_set(problem, result, "worker_output_file %s: %s", path, strerror(-result)) : 0;
 }

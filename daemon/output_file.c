@@ -1,4 +1,4 @@
-/* worker_output_file; see output_file.h. */
+/* A file of lines; see output_file.h. */
 #include "daemon/output_file.h"
 
 #include "daemon/base/clock.h"
@@ -13,14 +13,18 @@
 
 struct output_file {
     struct sink sink;
+    const char *setting;
+    const char *lines;
     int64_t silent_until_ms; /* no more is told of it before */
     bool told;               /* that lines are dropped */
 };
 
-struct output_file *output_file_new(void)
+struct output_file *output_file_new(const char *setting, const char *lines)
 {
     struct output_file *file = memory_must(calloc(1, sizeof *file));
     file->sink.fd = -1;
+    file->setting = setting;
+    file->lines = lines;
     return file;
 }
 
@@ -52,11 +56,9 @@ static void tell(struct output_file *file)
     if (!sink->dropped || now_ms < file->silent_until_ms || (sink->error && file->told))
         return;
     if (sink->error) {
-        log_error("worker_output_file %s: %s; lines of the workers are dropped", sink->path,
-                  strerror(sink->error));
+        log_error("%s %s: %s; %s are dropped", file->setting, sink->path, strerror(sink->error), file->lines);
     } else {
-        log_warning("worker_output_file %s: %lu lines of the workers were dropped", sink->path,
-                    sink->dropped);
+        log_warning("%s %s: %lu %s were dropped", file->setting, sink->path, sink->dropped, file->lines);
         sink->dropped = 0;
     }
     file->told = sink->error != 0;
@@ -75,6 +77,6 @@ void output_file_free(struct output_file *file)
         return;
     sink_close(&file->sink);
     if (file->sink.dropped)
-        log_warning("worker_output_file: %lu lines of the workers were dropped", file->sink.dropped);
+        log_warning("%s: %lu %s were dropped", file->setting, file->sink.dropped, file->lines);
     free(file);
 }

@@ -1,5 +1,6 @@
 /*
- * worker_output_file: the lines of all workers as they wrote them. What it does not take is told in the log.
+ * A file that a pool writes lines to beside its log: worker_output_file, slowlog.file. What it does not take
+ * is told in the log.
  */
 #ifndef FCGIPOOL_DAEMON_OUTPUT_FILE_H
 #define FCGIPOOL_DAEMON_OUTPUT_FILE_H
@@ -8,8 +9,9 @@
 
 struct output_file;
 
-/* Nothing is open yet. Out of memory ends the process. */
-struct output_file *output_file_new(void);
+/* Nothing is open yet. `setting` names the file in the log, `lines` what it takes: "lines of the workers";
+ * static strings. Out of memory ends the process. */
+struct output_file *output_file_new(const char *setting, const char *lines);
 
 /* Goes to `path` from now on; see sink_open. Returns 0, or -errno, and the former file stays. */
 __attribute__((warn_unused_result)) int output_file_open(struct output_file *file, const char *path);

@@ -93,20 +93,20 @@ static void format_second(time_t second, char ret_text[32], char ret_zone[8])
     memcpy(ret_zone, last.zone, sizeof last.zone);
 }
 
-static void format_time(char *ret_text, size_t size)
+void log_time(char ret_text[static LOG_TIME_SIZE])
 {
     struct timespec now;
     char text[32], zone[8];
     clock_gettime(CLOCK_REALTIME, &now);
     format_second(now.tv_sec, text, zone);
-    snprintf(ret_text, size, "%s.%03d%s", text, (int)(now.tv_nsec / 1000000), zone);
+    snprintf(ret_text, LOG_TIME_SIZE, "%s.%03d%s", text, (int)(now.tv_nsec / 1000000), zone);
 }
 
 /* Each of the next two writes a line without its newline, and returns its length. */
 static size_t format_text(const struct frame *frame, const char *text, size_t length, char *ret_line)
 {
-    char now[64];
-    format_time(now, sizeof now);
+    char now[LOG_TIME_SIZE];
+    log_time(now);
     int start = frame->level == LOG_LEVEL_OUTPUT
                     ? snprintf(ret_line, FRAME_MAX, "%s output worker %u pid %ld: ", now, frame->slot,
                                (long)frame->pid)
@@ -118,9 +118,9 @@ static size_t format_text(const struct frame *frame, const char *text, size_t le
 
 static size_t format_json(const struct frame *frame, const char *text, size_t length, char *ret_line)
 {
-    char now[64], worker[64] = "";
+    char now[LOG_TIME_SIZE], worker[64] = "";
     bool named = out.pool[0] != '\0';
-    format_time(now, sizeof now);
+    log_time(now);
     if (frame->level == LOG_LEVEL_OUTPUT)
         snprintf(worker, sizeof worker, ",\"worker\":%u,\"pid\":%ld", frame->slot, (long)frame->pid);
     size_t size = (size_t)snprintf(

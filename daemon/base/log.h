@@ -48,6 +48,10 @@ void log_configure(const char *pool, enum log_level level, enum log_format forma
 enum log_level log_level_parse(const char *word);
 enum log_format log_format_parse(const char *word);
 
+/* The present time as in the log's text lines, with its NUL. */
+#define LOG_TIME_SIZE 64
+void log_time(char ret_text[static LOG_TIME_SIZE]);
+
 /* One line. What is not printable becomes '?' in text (unicode_make_printable), escapes in JSON. */
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
 

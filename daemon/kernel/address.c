@@ -150,3 +150,30 @@ void address_format(const struct address *address, char *ret_text, size_t size)
         (void)snprintf(ret_text, size, "[%s]:%u", host, ntohs(in6->sin6_port));
     }
 }
+
+static bool unix_takes(const struct address *listener, const struct address *local)
+{
+    size_t length, local_length;
+    const char *name = address_unix_name(listener, &length);
+    const char *local_name = address_unix_name(local, &local_length);
+    return length == local_length && memcmp(name, local_name, length) == 0;
+}
+
+/* What a dual-stack listener takes are IPv6 sockets, whoever called. */
+bool address_takes(const struct address *listener, const struct address *local)
+{
+    const struct sockaddr_in *in = (const void *)&listener->storage,
+                             *local_in = (const void *)&local->storage;
+    const struct sockaddr_in6 *in6 = (const void *)in, *local_in6 = (const void *)local_in;
+    if (listener->storage.ss_family != local->storage.ss_family)
+        return false;
+    if (in->sin_family == AF_UNIX)
+        return unix_takes(listener, local);
+    if (in->sin_family == AF_INET)
+        return in->sin_port == local_in->sin_port &&
+               (in->sin_addr.s_addr == htonl(INADDR_ANY) || in->sin_addr.s_addr == local_in->sin_addr.s_addr);
+    ASSERT(in->sin_family == AF_INET6);
+    return in6->sin6_port == local_in6->sin6_port &&
+           (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) ||
+            memcmp(&in6->sin6_addr, &local_in6->sin6_addr, sizeof in6->sin6_addr) == 0);
+}

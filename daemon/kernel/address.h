@@ -37,4 +37,8 @@ const char *address_path(const struct address *address);
  * with its leading one. Lives as long as `address`. */
 const char *address_unix_name(const struct address *address, size_t *ret_length);
 
+/* Whether a connection with the address `local` on our side can have come in at `listener`: wildcards stand
+ * for every host. */
+bool address_takes(const struct address *listener, const struct address *local);
+
 #endif

@@ -21,11 +21,14 @@ static void close_cleanup(const int *fd)
 
 /* --- out of another process --- */
 
-static int duplicate(pid_t pid, int fd)
+int adopt_descriptor(pid_t pid, pid_t group, int fd)
 {
     __attribute__((cleanup(close_cleanup))) int process = pidfd_open(pid, 0);
     if (process < 0)
         return -errno;
+    if (group != 0 && getpgid(pid) != group)
+        return -ESRCH;
+    /* That this succeeds says that the process lives, so the pid was its own all the while. */
     int got = pidfd_getfd(process, fd, 0);
     return got < 0 ? -errno : got;
 }
@@ -41,7 +44,7 @@ static bool listens(int fd, uint64_t cookie)
 
 int adopt_listener(pid_t pid, int fd, uint64_t cookie)
 {
-    int got = duplicate(pid, fd);
+    int got = adopt_descriptor(pid, 0, fd);
     if (got >= 0 && !listens(got, cookie)) {
         (void)close(got);
         return -ENOENT;
@@ -54,7 +57,7 @@ int adopt_listener_of_ours(pid_t pid, int fd, uint64_t *ret_cookie)
     struct ucred maker = {.uid = (uid_t)-1};
     uint64_t cookie = 0;
     socklen_t maker_size = sizeof maker, cookie_size = sizeof cookie;
-    int got = duplicate(pid, fd);
+    int got = adopt_descriptor(pid, 0, fd);
     if (got < 0)
         return got;
     if (getsockopt(got, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_size) != 0 || !listens(got, cookie) ||
@@ -72,7 +75,7 @@ int adopt_pipe(pid_t pid, uint64_t start, int fd)
     char path[40];
     struct stat found;
     uint64_t started;
-    __attribute__((cleanup(close_cleanup))) int got = duplicate(pid, fd);
+    __attribute__((cleanup(close_cleanup))) int got = adopt_descriptor(pid, 0, fd);
     if (got < 0)
         return got;
     int flags = fcntl(got, F_GETFL);

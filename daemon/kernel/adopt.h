@@ -10,7 +10,12 @@
 
 #include <sys/types.h>
 
-/* A duplicate (close-on-exec) of descriptor `fd` of `pid`, if it is the listening socket with this cookie:
+/* A duplicate (close-on-exec) of descriptor `fd` of `pid`, whatever it is, if the process is a member of
+ * process group `group` (0: of any). Returns the descriptor, or -errno (-EPERM: the kernel does not let us,
+ * -ENOSYS: it cannot, -ESRCH: no such process there, -EBADF: no such descriptor). */
+__attribute__((warn_unused_result)) int adopt_descriptor(pid_t pid, pid_t group, int fd);
+
+/* The same of descriptor `fd` of `pid`, if it is the listening socket with this cookie:
  * what a process shows us is worth nothing else. Returns the descriptor, or -errno (-EPERM: the kernel does
  * not let us, -ENOSYS: it cannot, -ENOENT: another socket). */
 __attribute__((warn_unused_result)) int adopt_listener(pid_t pid, int fd, uint64_t cookie);

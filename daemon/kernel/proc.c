@@ -171,11 +171,17 @@ static int read_stat(const char *path, char *ret_state, pid_t *ret_parent)
     return end != NULL && sscanf(end + 1, " %c %d", ret_state, ret_parent) == 2 ? 0 : -EPROTO;
 }
 
+int proc_text(pid_t pid, const char *name, char *ret_text, size_t size)
+{
+    char path[PATH_SIZE];
+    (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    return read_text(path, ret_text, size);
+}
+
 int proc_start(pid_t pid, uint64_t *ret_ticks)
 {
-    char path[PATH_SIZE], text[512] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int error = read_text(path, text, sizeof text);
+    char text[512] = "";
+    int error = proc_text(pid, "stat", text, sizeof text);
     if (error != 0)
         return error;
     /* Field 22; the first after the name is field 3. */

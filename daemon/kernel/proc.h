@@ -54,6 +54,10 @@ bool proc_ended(pid_t pid);
  * -EACCES. */
 __attribute__((warn_unused_result)) int proc_start(pid_t pid, uint64_t *ret_ticks);
 
+/* A file of /proc/PID (`name`: "statm") as a string, cut when `size` is too small. Returns 0, -ESRCH (gone,
+ * or this kernel has no such file) or another -errno. */
+__attribute__((warn_unused_result)) int proc_text(pid_t pid, const char *name, char *ret_text, size_t size);
+
 /* The number of threads; 0 when the process is gone or hidden. */
 unsigned proc_threads(pid_t pid);
 

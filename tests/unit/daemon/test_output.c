@@ -26,7 +26,7 @@ static size_t pass(size_t length)
 {
     struct output *output;
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-    struct output_file *file = output_file_new();
+    struct output_file *file = output_file_new("worker_output_file", "lines of the workers");
     int worker_fd;
     assert_int_equal(truncate(path, 0), 0);
     assert_int_equal(output_file_open(file, path), 0);
