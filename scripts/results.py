@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Puts the figures of one part of scripts/soak into tests/bench/RESULTS.md; the sections of other parts stay.
+"""Puts the figures of one part of scripts/soak or scripts/bench into tests/bench/RESULTS.md; the sections of other
+parts stay.
 
-usage: scripts/results.py sim OUTPUT | system JUNIT_XML | fuzz FIGURES
+usage: scripts/results.py sim OUTPUT | system JUNIT_XML | fuzz FIGURES | overhead JSON |
+       recycling JSON
 RESULTS (environment) is the file to write, this tree's unless set.
 """
 
+import json
 import os
 import pathlib
 import platform
@@ -14,7 +17,7 @@ import sys
 import xml.etree.ElementTree as tree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-HEAD = "# Results\n\nWritten by `scripts/soak`, a part at a time.\n"
+HEAD = "# Results\n\nWritten by `scripts/soak` and `scripts/bench`, a part at a time.\n"
 
 
 def sim(path):
@@ -43,7 +46,42 @@ def fuzz(path):
     return text
 
 
-PARTS = {"sim": ("Simulation", sim), "system": ("System tests", system), "fuzz": ("Fuzzing", fuzz)}
+def overhead(path):
+    figures = json.loads(path.read_text())
+    text = (f"A worker under fcgipool with the library, against the same under spawn-fcgi or multiwatch: requests a second "
+            f"in slices of {figures['slice_ms']} ms in turn, a new unix connection each request, both started anew "
+            f"{figures['rounds']} times. The ratio is the median of all pairs, with its 95 % interval, whose upper end must "
+            "reach what is promised.\n\n| worker | workers | way | pairs | bare, requests/s | ratio | interval | promised |\n"
+            "|---|---|---|---|---|---|---|---|\n")
+    for each in figures["ratios"]:
+        text += (f"| {each['worker']} | {each['workers']} | {each['way']} | {each['pairs']} | {each['bare_rate']:,.0f} | "
+                 f"{each['ratio']:.3f} | {each['low']:.3f} to {each['high']:.3f} | {each['bound']}"
+                 f"{'' if each['high'] >= each['bound'] else ' (missed)'} |\n")
+    text += ("\nA request, counted by callgrind and strace as the difference of a long run and a short one:\n\n"
+             "| worker | user instructions, bare | seen | more | system calls, bare | seen | which |\n"
+             "|---|---|---|---|---|---|---|\n")
+    for each in figures["counts"]:
+        user, calls = each["instructions"], each["calls"]
+        which = ", ".join(f"{name} {extra:+g}" for name, extra in each["extra_calls"].items())
+        text += (f"| {each['worker']} | {user['bare']:,.0f} | {user['seen']:,.0f} | {user['seen'] - user['bare']:+,.0f} | "
+                 f"{calls['bare']:.2f} | {calls['seen']:.2f} | {which} |\n")
+    return text
+
+
+def recycling(path):
+    text = ("php behind an nginx that keeps connections, its workers replaced after 50 requests each; requests that "
+            "failed, with nginx's fastcgi_next_upstream as it comes and with non_idempotent:\n\n"
+            "| server | fastcgi_next_upstream | requests | workers replaced | GET failed | POST failed |\n"
+            "|---|---|---|---|---|---|\n")
+    for each in json.loads(path.read_text()):
+        text += (f"| {each['server']} | {each['retry']} | {each['requests']:,} | {each['recycled']:,} | {each['GET']} | "
+                 f"{each['POST']} |\n")
+    return text
+
+
+PARTS = {"sim": ("Simulation", sim), "system": ("System tests", system), "fuzz": ("Fuzzing", fuzz),
+         "overhead": ("Cost of being looked into", overhead),
+         "recycling": ("Recycling behind kept connections", recycling)}
 
 
 def provenance():

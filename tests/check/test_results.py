@@ -1,5 +1,6 @@
 """scripts/results.py replaces the section of one part and keeps the others."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -28,3 +29,24 @@ def test_parts_replace_only_themselves(tmp_path):
     assert "7,654,321" in text and "1,234,567" not in text and "2 seeds" in text and "by hand" in text
     assert text.startswith("# Results\n") and [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Fuzzing", "## Speeds", "## Simulation"]
+
+
+def test_overhead(tmp_path):
+    path, figures = tmp_path / "RESULTS.md", tmp_path / "figures"
+    case = {"worker": "fcgx", "workers": 2, "way": "direct", "pairs": 800, "ratio": 0.97412, "low": 0.961, "high": 0.9804,
+            "bound": 0.97, "bare_rate": 41234.5}
+    figures.write_text(json.dumps({
+        "slice_ms": 50, "rounds": 20, "ratios": [case, {**case, "high": 0.965}],
+        "counts": [{"worker": "fcgx", "instructions": {"seen": 15200.4, "bare": 13687.0},
+                    "calls": {"seen": 12.0, "bare": 10.0}, "extra_calls": {"rt_sigprocmask": 2.0}}]}))
+    text = results(path, "overhead", figures)
+    assert "| fcgx | 2 | direct | 800 | 41,234 | 0.974 | 0.961 to 0.980 | 0.97 |" in text
+    assert text.count("(missed)") == 1
+    assert "| fcgx | 13,687 | 15,200 | +1,513 | 10.00 | 12.00 | rt_sigprocmask +2 |" in text
+
+
+def test_recycling(tmp_path):
+    path, figures = tmp_path / "RESULTS.md", tmp_path / "figures"
+    figures.write_text(json.dumps([{"server": "php-fpm", "retry": "default", "requests": 100000, "recycled": 1950, "GET": 0,
+                                    "POST": 31}]))
+    assert "| php-fpm | default | 100,000 | 1,950 | 0 | 31 |" in results(path, "recycling", figures)

@@ -43,7 +43,11 @@ def spawn(directory):
         process.wait()
 
 
-@pytest.mark.parametrize("kind", kinds.REAL + kinds.ODD)
+ALL = list(dict.fromkeys(kinds.REAL + kinds.ODD + kinds.PRELOAD + kinds.PRELOAD_ODD + kinds.UNOBSERVED
+                         + list(kinds.SANITIZED) + ["valgrind"]))
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_worker_keeps_the_contract(kind, spawn, make_load):
     argv, script = kinds.command(kind)
     address, _ = spawn(argv)
@@ -53,7 +57,7 @@ def test_worker_keeps_the_contract(kind, spawn, make_load):
     assert fastcgi.request(address, "POST", "/x", body, params={"SCRIPT_FILENAME": script}).body == body
     result = make_load(address, clients=4, requests=70, mix=MIX, script=script).wait()
     assert_all_right(result, 70)
-    assert len(result.pids) == 1
+    assert len(result.pids) == 1 or kind in kinds.FORKING
 
 
 def test_load_through_nginx(spawn, make_nginx, make_load):
@@ -62,6 +66,44 @@ def test_load_through_nginx(spawn, make_nginx, make_load):
     for prefix in ("", "/stream"):
         assert_all_right(make_load(nginx.address, http=True, clients=4, requests=60, mix=MIX + ",POST:8388608",
                                    prefix=prefix).wait(), 60)
+
+
+@pytest.mark.parametrize("kind", ["fcgx", "threads", "events", "plain", "php"])
+def test_load_keeps_connections(kind, spawn, make_load):
+    """Many requests a connection, by workers that serve as many at once as there are clients."""
+    argv, script = kinds.command(kind)
+    address, _ = spawn(argv)
+    clients = 4 if kind in ("threads", "events") else 1
+    result = make_load(address, clients=clients, requests=80, keep=True, mix=MIX, script=script).wait()
+    assert_all_right(result, 80)
+    assert (result.connections, result.stale, result.stale_posts) == (clients, 0, 0)
+
+
+def test_load_sends_again_what_a_kept_connection_did_not_take(make_pool, make_load):
+    """The worker leaves after a few requests, and another comes in its place."""
+    pool = make_pool(command=[build.worker("bad"), "leave-after", "5"], workers=1).up()
+    load = make_load(pool.address, clients=1, keep=True, mix="GET:10,POST:10")
+    load.wait_ok(40)
+    result = load.stop()
+    assert_all_right(result, 40)
+    assert result.stale and result.stale_posts and result.stale + result.stale_posts == result.connections - 1
+
+
+def test_load_keeps_to_a_rate(spawn, make_load):
+    address, _ = spawn([build.worker("echo_fcgx")])
+    result = make_load(address, requests=100, rate=100, mix="GET:1").wait()
+    assert_all_right(result, 100)
+    assert result.elapsed_ms >= 980
+
+
+def test_nginx_keeps_connections(spawn, make_nginx, make_load):
+    address, worker = spawn([build.worker("echo_events")])
+    nginx = make_nginx(address, keepalive=8)
+    for prefix in ("", "/stream"):
+        assert_all_right(make_load(nginx.address, http=True, requests=200, mix=MIX, prefix=prefix).wait(), 200)
+    sockets = [each for each in os.listdir(f"/proc/{worker.pid}/fd")
+               if os.readlink(f"/proc/{worker.pid}/fd/{each}").startswith("socket:")]
+    assert len(sockets) > 1
 
 
 def test_load_counts_what_is_lost(spawn, make_load):

@@ -93,7 +93,7 @@ def test_busy_worker_finishes_before_it_leaves(make_pool, make_load):
     assert status["counters"]["cut"] == status["counters"]["aborted"] == 0
 
 
-@pytest.mark.parametrize("kind", ["fcgx", "static", "poll", "perl", "php"])
+@pytest.mark.parametrize("kind", ["fcgx", "static", "poll", "perl", "php", "threads", "fcgiwrap", "events", "go"])
 def test_changes_under_load_lose_nothing(kind, make_pool, make_load, record_property):
     changes = build.count(20 if kind == "fcgx" else 8, 100)
     command, script = kinds.command(kind)

@@ -3,11 +3,13 @@
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 SYSTEM = Path(__file__).resolve().parent.parent
+ROOT = SYSTEM.parent.parent
 WORKERS = SYSTEM / "workers"
 
 # FCGIPOOL_FULL=1 runs the full counts, FCGIPOOL_SCALE multiplies the reduced ones.
@@ -49,6 +51,23 @@ def installed(name):
     if not path:
         pytest.fail(f"{name} is missing: run scripts/test, which says how to install it", pytrace=False)
     return path
+
+
+def compiled(name, compiler, sources, *options):
+    """The path of a worker that is built here, by a compiler that the build does not use; anew when a source has
+    changed."""
+    target = directory() / "tests/workers" / name
+    sources = [WORKERS / source for source in sources]
+    inputs = [*sources, *WORKERS.glob("*.h")]
+    if not target.exists() or target.stat().st_mtime < max(each.stat().st_mtime for each in inputs):
+        command = [installed(compiler[0]), *compiler[1:], "-o", f"{target}.{os.getpid()}", *map(str, sources), *options]
+        cache = {"GOCACHE": str(directory() / "go-cache"), "GO111MODULE": "off"}
+        made = subprocess.run(command, env={**os.environ, **cache}, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=300)
+        if made.returncode != 0:
+            pytest.fail(f"{' '.join(command)}:\n{made.stdout}{made.stderr}", pytrace=False)
+        os.rename(f"{target}.{os.getpid()}", target)
+    return str(target)
 
 
 def instrumented():

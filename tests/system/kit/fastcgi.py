@@ -1,4 +1,4 @@
-"""A small FastCGI client: one request, one connection."""
+"""A small FastCGI client: one request at a time."""
 
 import socket
 import struct
@@ -69,8 +69,8 @@ def _length(size):
     return bytes([size]) if size < 128 else struct.pack(">I", size | 0x80000000)
 
 
-def encode(method="GET", uri="/", body=b"", params=None):
-    """The request as bytes."""
+def encode(method="GET", uri="/", body=b"", params=None, keep=False):
+    """The request as bytes; with `keep` the connection is asked to stay open."""
     path, _, query = uri.partition("?")
     pairs = {"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "localhost",
              "SERVER_PORT": "80", "REMOTE_ADDR": "127.0.0.1", "REDIRECT_STATUS": "200", "REQUEST_METHOD": method,
@@ -81,7 +81,7 @@ def encode(method="GET", uri="/", body=b"", params=None):
     for name, value in pairs.items():
         name, value = name.encode(), value.encode()
         block += _length(len(name)) + _length(len(value)) + name + value
-    return (_record(BEGIN_REQUEST, struct.pack(">HB5x", 1, 0)) + _stream(PARAMS, block) + _stream(STDIN, body))
+    return (_record(BEGIN_REQUEST, struct.pack(">HB5x", 1, keep)) + _stream(PARAMS, block) + _stream(STDIN, body))
 
 
 def _exactly(connection, size):
@@ -132,3 +132,37 @@ def request(address, method="GET", uri="/", body=b"", params=None, timeout=10):
         except OSError as error:
             raise Lost(str(error)) from error
         return receive(connection)
+
+
+class Kept:
+    """A connection for many requests, and the means to begin one and leave it at that."""
+
+    def __init__(self, address, timeout=20):
+        self.connection = connect(address, timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.connection.close()
+
+    def begin(self, uri="/x?n=5", method="GET", body=b"", params=None, keep=True):
+        try:
+            self.connection.sendall(encode(method, uri, body, params, keep))
+        except OSError as error:
+            raise Lost(str(error)) from error
+
+    def answer(self):
+        return receive(self.connection)
+
+    def ask(self, *args, **more):
+        self.begin(*args, **more)
+        return self.answer()
+
+    def wait_end(self):
+        """Returns when the other side has closed, whatever it sent before."""
+        try:
+            while self.connection.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass

@@ -16,20 +16,37 @@ class Result:
     ok: int
     lost: int      # connected, no right answer
     refused: int   # never connected
-    failed: list   # "what: why (xN)"
-    pids: list     # of the workers that answered
+    reasons: dict  # of what was lost and refused: how often by "what: why"
+    answers: dict  # right ones by the worker's pid
     slowest_ms: int
     elapsed_ms: int
+    stale: int        # GETs that met the end of a kept connection and were sent again
+    stale_posts: int  # likewise
+    connections: int
     done: bool
+
+    @property
+    def failed(self):
+        """The same to read: "what: why (xN)"."""
+        return [f"{what} (x{times})" for what, times in self.reasons.items()]
+
+    @property
+    def pids(self):
+        """Of the workers that answered."""
+        return list(self.answers)
 
 
 class Load:
     def __init__(self, directory, number, address, *, http=False, scgi=False, clients=8, requests=None, seconds=None,
-                 mix=None, prefix="", script="/x", timeout_ms=60000, connect_ms=10000):
+                 mix=None, prefix="", script="/x", keep=False, rate=None, timeout_ms=60000, connect_ms=10000):
         wire = "--http" if http else "--scgi" if scgi else "--fastcgi"
         arguments = [build.built("tests/load"), wire, address,
                      "--clients", str(clients), "--prefix", prefix, "--script", script,
                      "--timeout-ms", str(timeout_ms), "--connect-ms", str(connect_ms)]
+        if keep:
+            arguments.append("--keep")
+        if rate is not None:
+            arguments += ["--rate", str(rate)]
         if requests is not None:
             arguments += ["--requests", str(requests)]
         if seconds is not None:
@@ -46,8 +63,8 @@ class Load:
         if not lines:
             return None
         last = json.loads(lines[-1])
-        reasons = last.pop("reasons")
-        return Result(failed=[f"{what} (x{times})" for what, times in reasons.items()], **last)
+        last["answers"] = {int(pid): count for pid, count in last["answers"].items()}
+        return Result(**last)
 
     def wait_ok(self, more, timeout=60):
         """Returns when `more` further requests were answered."""

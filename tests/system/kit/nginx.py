@@ -26,6 +26,7 @@ http {{
     scgi_temp_path {directory}/scgi;
     uwsgi_temp_path {directory}/uwsgi;
     client_max_body_size 64m;
+    {backend}
     server {{
         listen 127.0.0.1:{port} backlog=1024;
         {server}
@@ -55,7 +56,13 @@ SERVER = """\
 """
 
 # What one protocol needs and the other has not. With SCGI, nginx sends CONTENT_LENGTH by itself.
-OWN = {"fastcgi": "fastcgi_keep_conn off; fastcgi_param CONTENT_LENGTH $content_length;", "scgi": "scgi_param SCGI 1;"}
+OWN = {"fastcgi": "fastcgi_keep_conn {keep}; fastcgi_param CONTENT_LENGTH $content_length;", "scgi": "scgi_param SCGI 1;"}
+
+# Idle connections that nginx keeps to the pool. `retry` are the words of fastcgi_next_upstream.
+KEEPALIVE = """\
+    upstream kept {{ server {upstream} max_fails=0; keepalive {keepalive}; }}
+    fastcgi_next_upstream {retry};
+"""
 
 
 def free_port(host="127.0.0.1"):
@@ -68,22 +75,28 @@ def free_port(host="127.0.0.1"):
 
 class Nginx:
     """`upstream` is an address as the pool has it; / buffers request bodies, /stream/ does not. Or `snippet` is a
-    file with what a server block has besides; it may include what /etc/nginx has for that."""
+    file with what a server block has besides; it may include what /etc/nginx has for that. With `keepalive` nginx
+    keeps up to so many idle FastCGI connections."""
 
-    def __init__(self, directory, upstream=None, script="/x", protocol="fastcgi", snippet=None):
+    def __init__(self, directory, upstream=None, script="/x", protocol="fastcgi", snippet=None, keepalive=0,
+                 retry="error timeout"):
         self.directory = directory
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
+        backend = ""
         if snippet:
             for each in Path("/etc/nginx").glob("*_params"):
                 shutil.copy(each, directory)
             server = f"include {snippet};"
         else:
-            server = SERVER.format(upstream=upstream.replace("unix:@", "unix:\\0"), script=script, protocol=protocol,
-                                   own=OWN[protocol])
+            upstream = upstream.replace("unix:@", "unix:\\0")
+            if keepalive:
+                backend, upstream = KEEPALIVE.format(upstream=upstream, keepalive=keepalive, retry=retry), "kept"
+            server = SERVER.format(upstream=upstream, script=script, protocol=protocol,
+                                   own=OWN[protocol].format(keep="on" if keepalive else "off"))
         self.file = directory / "nginx.conf"
         self.file.write_text(CONFIGURATION.format(
-            directory=directory, port=self.port, server=server,
+            directory=directory, port=self.port, server=server, backend=backend,
             user="user root;" if os.geteuid() == 0 else ""))
         self.process = None
 

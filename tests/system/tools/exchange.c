@@ -1,4 +1,4 @@
-/* One request over one connection. */
+/* One request and its answer. */
 #include "exchange.h"
 
 #include <arpa/inet.h>
@@ -115,6 +115,8 @@ static bool take(int fd, enum wire wire, struct reply *reply, const char **ret_r
     return got == 0 || reply->ended;
 }
 
+static const char timed_out[] = "no answer in time";
+
 static const char *converse(int fd, const struct target *target, const struct shot *shot, struct reply *reply)
 {
     const char *reason = NULL;
@@ -123,7 +125,7 @@ static const char *converse(int fd, const struct target *target, const struct sh
         struct pollfd waited = {.fd = fd, .events = (short)(POLLIN | (sent < shot->size ? POLLOUT : 0))};
         int64_t left_ms = deadline_ms - now_ms();
         if (left_ms <= 0 || poll(&waited, 1, (int)left_ms) == 0)
-            return "no answer in time";
+            return timed_out;
         if (waited.revents & (POLLIN | POLLHUP | POLLERR) && take(fd, target->wire, reply, &reason))
             return reason;
         if (waited.revents & POLLOUT && sent < shot->size) {
@@ -138,18 +140,34 @@ static const char *converse(int fd, const struct target *target, const struct sh
 
 atomic_int exchanges_open;
 
-enum outcome exchange(const struct target *target, const struct shot *shot, struct reply *reply,
+void line_close(struct line *line)
+{
+    if (line->fd >= 0)
+        close(line->fd);
+    line->fd = -1;
+    line->exchanges = 0;
+}
+
+enum outcome exchange(const struct target *target, const struct shot *shot, struct line *line,
                       const char **ret_reason, int *ret_pid)
 {
-    int fd = open_connection(target, ret_reason);
-    if (fd < 0)
+    struct reply *reply = &line->reply;
+    if (line->fd < 0)
+        line->fd = open_connection(target, ret_reason);
+    if (line->fd < 0)
         return OUTCOME_REFUSED;
     reply->size = reply->scanned = 0;
     reply->ended = false;
     atomic_fetch_add(&exchanges_open, 1);
-    const char *reason = converse(fd, target, shot, reply);
+    const char *reason = converse(line->fd, target, shot, reply);
     atomic_fetch_sub(&exchanges_open, 1);
-    close(fd);
+    bool stale = line->exchanges++ > 0 && reply->size == 0 && reason != timed_out;
+    if (!target->keep || reason || !reply->ended)
+        line_close(line);
+    if (stale)
+        return OUTCOME_STALE;
+    if (!reason && reply->scanned != reply->size && target->wire == WIRE_FASTCGI)
+        reason = "more came than the answer";
     if (!reason)
         reason = reply_judge(reply, target->wire, shot, ret_pid);
     if (!reason)

@@ -3,12 +3,15 @@
  * for.
  *
  *   load (--http HOST:PORT | --fastcgi ADDRESS | --scgi ADDRESS) [--clients N] [--requests N] [--seconds S]
- *        [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]
+ *        [--keep] [--rate N] [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]
  *
  * SPEC is a list of "METHOD:SIZE[?QUERY][*WEIGHT]". Without --requests and --seconds it goes on until SIGTERM
- * or SIGINT; then every client finishes the request that it has begun. Prints one line of JSON every 50 ms,
- * the last with "done":true. "refused" never connected (legitimate after a stop); "lost" was connected and
- * got no right answer; sent = ok + lost. Exits 0 when none was lost and none refused, else 1.
+ * or SIGINT; then every client finishes the request that it has begun. With --rate all clients together begin
+ * that many requests a second at most. With --keep a FastCGI connection is used as long as the other side
+ * lets it: a request that meets its end is sent again on a new one, as web servers do, and counted as
+ * "stale", or "stale_posts". Prints one line of JSON every 50 ms, the last with "done":true. "refused" never
+ * connected (legitimate after a stop); "lost" was connected and got no right answer; sent = ok + lost. Exits
+ * 0 when none was lost and none refused, else 1.
  */
 #include "exchange.h"
 
@@ -36,17 +39,22 @@ static size_t mix_size;
 static int64_t request_limit = INT64_MAX;
 
 static atomic_int stopping;
-static atomic_int_least64_t tickets, right, refused, lost, slowest_ms;
+static double rate; /* 0: as fast as it goes */
+static int64_t begin_ms;
+static atomic_int_least64_t tickets, right, refused, lost, stale, stale_posts, connections, slowest_ms;
 static atomic_int running;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     char text[160];
     int64_t count;
-} reasons[REASONS]; /* under the lock, as are the pids */
+} reasons[REASONS]; /* under the lock, as are the workers */
 static size_t reason_count;
-static int pids[PIDS];
-static size_t pid_count;
+static struct {
+    int pid;
+    int64_t answers;
+} workers[PIDS];
+static size_t worker_count;
 
 static int64_t now_ms(void)
 {
@@ -85,10 +93,12 @@ static void note_pid(int pid)
 {
     pthread_mutex_lock(&lock);
     size_t i = 0;
-    while (i < pid_count && pids[i] != pid)
+    while (i < worker_count && workers[i].pid != pid)
         i++;
-    if (i == pid_count && pid_count < PIDS)
-        pids[pid_count++] = pid;
+    if (i == worker_count && worker_count < PIDS)
+        workers[worker_count++].pid = pid;
+    if (i < worker_count)
+        workers[i].answers++;
     pthread_mutex_unlock(&lock);
 }
 
@@ -99,19 +109,43 @@ static void note_time(int64_t ms)
         ;
 }
 
+/* Until the ticket's time has come, or the end. */
+static void wait_turn(int64_t ticket)
+{
+    int64_t due_ms = rate > 0 ? begin_ms + (int64_t)((double)ticket * 1000 / rate) : 0;
+    while (!atomic_load(&stopping) && now_ms() < due_ms)
+        rest(1);
+}
+
+/* A request, again as long as it meets the end of a kept connection. */
+static enum outcome ask(const struct shot *shot, struct line *line, const char **ret_reason, int *ret_pid)
+{
+    for (;;) {
+        if (line->fd < 0)
+            atomic_fetch_add(&connections, 1);
+        enum outcome outcome = exchange(&target, shot, line, ret_reason, ret_pid);
+        if (outcome != OUTCOME_STALE)
+            return outcome;
+        atomic_fetch_add(strncmp(shot->name, "POST", 4) == 0 ? &stale_posts : &stale, 1);
+    }
+}
+
 static void *client(void *unused)
 {
     (void)unused;
-    struct reply reply = {0};
+    struct line line = {.fd = -1};
     while (!atomic_load(&stopping)) {
         int64_t ticket = atomic_fetch_add(&tickets, 1);
         if (ticket >= request_limit)
+            break;
+        wait_turn(ticket);
+        if (atomic_load(&stopping))
             break;
         const struct shot *shot = mix[(size_t)ticket % mix_size];
         const char *reason = NULL;
         int pid = 0;
         int64_t start_ms = now_ms();
-        switch (exchange(&target, shot, &reply, &reason, &pid)) {
+        switch (ask(shot, &line, &reason, &pid)) {
         case OUTCOME_RIGHT:
             atomic_fetch_add(&right, 1);
             note_pid(pid);
@@ -122,13 +156,15 @@ static void *client(void *unused)
             note_reason("refused", reason);
             rest(REST_MS);
             break;
+        case OUTCOME_STALE: /* ask() gives nobody up for that */
         case OUTCOME_LOST:
             atomic_fetch_add(&lost, 1);
             note_reason(shot->name, reason);
             break;
         }
     }
-    free(reply.bytes);
+    line_close(&line);
+    free(line.reply.bytes);
     atomic_fetch_sub(&running, 1);
     return NULL;
 }
@@ -138,28 +174,30 @@ static void report(int64_t start_ms, bool done)
 {
     int64_t ok = atomic_load(&right), gone = atomic_load(&lost);
     printf(
-        "{\"open\":%d,\"sent\":%lld,\"ok\":%lld,\"lost\":%lld,\"refused\":%lld,\"elapsed_ms\":%lld,\"slowest_ms\":%lld",
+        "{\"open\":%d,\"sent\":%lld,\"ok\":%lld,\"lost\":%lld,\"refused\":%lld,\"elapsed_ms\":%lld,\"slowest_ms\":%lld,"
+        "\"stale\":%lld,\"stale_posts\":%lld,\"connections\":%lld",
         atomic_load(&exchanges_open), (long long)(ok + gone), (long long)ok, (long long)gone,
         (long long)atomic_load(&refused), (long long)(now_ms() - start_ms),
-        (long long)atomic_load(&slowest_ms));
+        (long long)atomic_load(&slowest_ms), (long long)atomic_load(&stale),
+        (long long)atomic_load(&stale_posts), (long long)atomic_load(&connections));
     pthread_mutex_lock(&lock);
     printf(",\"reasons\":{");
     for (size_t i = 0; i < reason_count; i++)
         printf("%s\"%s\":%lld", i ? "," : "", reasons[i].text, (long long)reasons[i].count);
-    printf("},\"pids\":[");
-    for (size_t i = 0; i < pid_count; i++)
-        printf("%s%d", i ? "," : "", pids[i]);
+    printf("},\"answers\":{");
+    for (size_t i = 0; i < worker_count; i++)
+        printf("%s\"%d\":%lld", i ? "," : "", workers[i].pid, (long long)workers[i].answers);
     pthread_mutex_unlock(&lock);
-    printf("],\"done\":%s}\n", done ? "true" : "false");
+    printf("},\"done\":%s}\n", done ? "true" : "false");
     fflush(stdout);
 }
 
 /* Every kind of request is spread over the round, so that a short run sees them all. */
-static bool make_mix(char *spec, const char *prefix, const char *script)
+static bool make_mix(char *spec, const struct shot_form *form)
 {
     size_t count = 0;
     for (char *word = strtok(spec, ","); word; word = strtok(NULL, ","), count++)
-        if (count == SHOTS || !shot_make(word, target.wire, prefix, script, 7 * count, &shots[count]))
+        if (count == SHOTS || !shot_make(word, form, 7 * count, &shots[count]))
             return false;
     for (unsigned turn = 0, added = 1; added; turn++) {
         added = 0;
@@ -176,7 +214,7 @@ static int usage(const char *why)
 {
     fprintf(stderr,
             "load: %s\nusage: load (--http HOST:PORT | --fastcgi ADDRESS | --scgi ADDRESS) [--clients N]"
-            " [--requests N] [--seconds S]"
+            " [--requests N] [--seconds S] [--keep] [--rate N]"
             " [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]\n",
             why);
     return 64;
@@ -187,7 +225,7 @@ static int run(long clients, double seconds)
     pthread_t *threads = calloc((size_t)clients, sizeof *threads);
     if (!threads)
         return 70;
-    int64_t start_ms = now_ms();
+    int64_t start_ms = begin_ms = now_ms();
     long started = 0;
     for (; started < clients; started++) {
         atomic_fetch_add(&running, 1);
@@ -214,7 +252,8 @@ static int run(long clients, double seconds)
 
 int main(int argc, char **argv)
 {
-    const char *address = NULL, *prefix = "", *script = "/x";
+    const char *address = NULL;
+    struct shot_form form = {.prefix = "", .script = "/x"};
     char default_mix[] = "GET:0,POST:1,GET:65536,POST:65536", *spec = default_mix;
     long clients = 8;
     double seconds = 0;
@@ -224,7 +263,8 @@ int main(int argc, char **argv)
         {"requests", required_argument, NULL, 'n'},   {"seconds", required_argument, NULL, 's'},
         {"mix", required_argument, NULL, 'm'},        {"prefix", required_argument, NULL, 'p'},
         {"script", required_argument, NULL, 'S'},     {"timeout-ms", required_argument, NULL, 't'},
-        {"connect-ms", required_argument, NULL, 'C'}, {0},
+        {"connect-ms", required_argument, NULL, 'C'}, {"keep", no_argument, NULL, 'k'},
+        {"rate", required_argument, NULL, 'r'},       {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
@@ -252,10 +292,10 @@ int main(int argc, char **argv)
             spec = optarg;
             break;
         case 'p':
-            prefix = optarg;
+            form.prefix = optarg;
             break;
         case 'S':
-            script = optarg;
+            form.script = optarg;
             break;
         case 't':
             target.answer_ms = (int)strtol(optarg, NULL, 10);
@@ -263,12 +303,21 @@ int main(int argc, char **argv)
         case 'C':
             target.connect_ms = (int)strtol(optarg, NULL, 10);
             break;
+        case 'k':
+            target.keep = form.keep = true;
+            break;
+        case 'r':
+            rate = strtod(optarg, NULL);
+            break;
         default:
             return usage("unknown option");
         }
     if (!address || optind != argc || clients < 1 || !target_parse(address, &target))
         return usage("bad address or operand");
-    if (!make_mix(spec, prefix, script))
+    form.wire = target.wire;
+    if (form.keep && form.wire != WIRE_FASTCGI)
+        return usage("only FastCGI connections are kept");
+    if (!make_mix(spec, &form))
         return usage("bad mix");
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigaction(SIGTERM, &action, NULL);

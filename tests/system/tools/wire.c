@@ -77,8 +77,8 @@ static void put_pair(struct buffer *to, const char *name, const char *value)
     put(to, value, lengths[1]);
 }
 
-static void put_fastcgi(struct buffer *to, const char *method, const char *uri, const char *query,
-                        const char *script, const char *body, size_t body_size)
+static void put_fastcgi(struct buffer *to, const struct shot_form *form, const char *method, const char *uri,
+                        const char *query, const char *body, size_t body_size)
 {
     char length[24];
     snprintf(length, sizeof length, "%zu", body_size);
@@ -93,7 +93,7 @@ static void put_fastcgi(struct buffer *to, const char *method, const char *uri, 
         {"REQUEST_METHOD", method},
         {"REQUEST_URI", uri},
         {"SCRIPT_NAME", "/x"},
-        {"SCRIPT_FILENAME", script},
+        {"SCRIPT_FILENAME", form->script},
         {"QUERY_STRING", query},
         {"CONTENT_TYPE", body_size ? "application/octet-stream" : ""},
         {"CONTENT_LENGTH", body_size || strcmp(method, "POST") == 0 ? length : ""},
@@ -101,7 +101,7 @@ static void put_fastcgi(struct buffer *to, const char *method, const char *uri, 
     struct buffer params = {0};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         put_pair(&params, pairs[i][0], pairs[i][1]);
-    const char begin[] = {0, 1, 0, 0, 0, 0, 0, 0}; /* a responder that closes */
+    const char begin[] = {0, 1, form->keep, 0, 0, 0, 0, 0}; /* a responder; FCGI_KEEP_CONN */
     put_record(to, BEGIN_REQUEST, begin, sizeof begin);
     put_stream(to, PARAMS, params.bytes, params.size);
     put_stream(to, STDIN, body, body_size);
@@ -138,8 +138,7 @@ static void put_http(struct buffer *to, const char *method, const char *uri, con
     put(to, body, body_size);
 }
 
-bool shot_make(const char *text, enum wire wire, const char *prefix, const char *script, size_t salt,
-               struct shot *ret_shot)
+bool shot_make(const char *text, const struct shot_form *form, size_t salt, struct shot *ret_shot)
 {
     char method[8], rest[256] = "", query[300], uri[1024];
     size_t size;
@@ -158,7 +157,7 @@ bool shot_make(const char *text, enum wire wire, const char *prefix, const char 
         snprintf(query, sizeof query, "%s", *rest ? rest + 1 : "");
     else
         snprintf(query, sizeof query, "n=%zu%s%s", size, *rest ? "&" : "", *rest ? rest + 1 : "");
-    snprintf(uri, sizeof uri, "%s/x?%s", prefix, query);
+    snprintf(uri, sizeof uri, "%s/x?%s", form->prefix, query);
 
     struct shot shot = {.expected = malloc(size + 1), .expected_size = size, .weight = weight};
     if (!shot.expected)
@@ -166,12 +165,12 @@ bool shot_make(const char *text, enum wire wire, const char *prefix, const char 
     snprintf(shot.name, sizeof shot.name, "%s:%zu%.30s", method, size, rest);
     contract_pattern(shot.expected, post ? salt : 0, size);
     struct buffer bytes = {0};
-    if (wire == WIRE_HTTP)
+    if (form->wire == WIRE_HTTP)
         put_http(&bytes, method, uri, shot.expected, post ? size : 0);
-    else if (wire == WIRE_SCGI)
+    else if (form->wire == WIRE_SCGI)
         put_scgi(&bytes, method, uri, query, shot.expected, post ? size : 0);
     else
-        put_fastcgi(&bytes, method, uri, query, script, shot.expected, post ? size : 0);
+        put_fastcgi(&bytes, form, method, uri, query, shot.expected, post ? size : 0);
     shot.bytes = bytes.bytes;
     shot.size = bytes.size;
     *ret_shot = shot;

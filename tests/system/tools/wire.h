@@ -27,11 +27,18 @@ struct reply {
     bool ended;     /* FastCGI: END_REQUEST has come */
 };
 
+/* What all requests of a mix have in common. */
+struct shot_form {
+    enum wire wire;
+    bool keep;          /* FastCGI: the connection is asked to stay open */
+    const char *prefix; /* goes before the URI */
+    const char *script; /* FastCGI: SCRIPT_FILENAME */
+};
+
 /* Makes the request of "METHOD:SIZE[?QUERY][*WEIGHT]", as in "GET:65536", "POST:1?delay=5", "GET:0*3".
- * `prefix` goes before the URI, `script` is SCRIPT_FILENAME (FastCGI). `salt` shifts the body of a POST, so
- * that the bodies of a mix differ. Returns false when the text is none. */
-bool shot_make(const char *text, enum wire wire, const char *prefix, const char *script, size_t salt,
-               struct shot *ret_shot);
+ * `salt` shifts the body of a POST, so that the bodies of a mix differ. Returns false when the text is none.
+ */
+bool shot_make(const char *text, const struct shot_form *form, size_t salt, struct shot *ret_shot);
 
 void shot_fini(struct shot *shot);
 

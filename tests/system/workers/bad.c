@@ -3,6 +3,7 @@
  */
 #include "answer.h"
 #include "contract.h"
+#include "scribble.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -33,6 +34,22 @@ static void write_all(int fd, const char *bytes, size_t size)
             _exit(9);
         bytes += done;
         size -= (size_t)done;
+    }
+}
+
+/* The accept loop that the modes share. `before` may spoil a request before it is answered. */
+static void serve(void (*before)(const char *query), void (*after)(void))
+{
+    FCGX_Request request;
+    FCGX_Init();
+    FCGX_InitRequest(&request, 0, 0);
+    while (FCGX_Accept_r(&request) == 0) {
+        if (before)
+            before(FCGX_GetParam("QUERY_STRING", request.envp));
+        answer(&request);
+        FCGX_Finish_r(&request);
+        if (after)
+            after();
     }
 }
 
@@ -177,17 +194,15 @@ static void stderr_lines(void)
 }
 
 /* Dies of a signal in the midst of a request that has `crash` in its query. */
+static void crash_if_asked(const char *query)
+{
+    if (contract_flag(query, "crash"))
+        raise(SIGSEGV);
+}
+
 static void crash_on_request(void)
 {
-    FCGX_Request request;
-    FCGX_Init();
-    FCGX_InitRequest(&request, 0, 0);
-    while (FCGX_Accept_r(&request) == 0) {
-        if (contract_flag(FCGX_GetParam("QUERY_STRING", request.envp), "crash"))
-            raise(SIGSEGV);
-        answer(&request);
-        FCGX_Finish_r(&request);
-    }
+    serve(crash_if_asked, NULL);
 }
 
 /* Leaves of its own free will after `argument` requests, as php-cgi does. */
@@ -203,16 +218,14 @@ static void leave_after(void)
 }
 
 /* A request with "flood" in its query writes that many MiB to standard error before it is answered. */
+static void flood_if_asked(const char *query)
+{
+    flood(contract_number(query, "flood"));
+}
+
 static void flood_on_request(void)
 {
-    FCGX_Request request;
-    FCGX_Init();
-    FCGX_InitRequest(&request, 0, 0);
-    while (FCGX_Accept_r(&request) == 0) {
-        flood(contract_number(FCGX_GetParam("QUERY_STRING", request.envp), "flood"));
-        answer(&request);
-        FCGX_Finish_r(&request);
-    }
+    serve(flood_if_asked, NULL);
 }
 
 /* Takes `argument` ms to come up. */
@@ -253,20 +266,20 @@ static void epoll_first(void)
 
 /* Waits in epoll_wait in a request, for "pause" ms, and takes an interruption for a reason to die, as many
  * programs do: SIGSTOP and SIGCONT are one. */
+static int nothing;
+
+static void wait_if_asked(const char *query)
+{
+    struct epoll_event event;
+    long pause_ms = contract_number(query, "pause");
+    if (pause_ms && epoll_wait(nothing, &event, 1, (int)pause_ms) < 0)
+        _exit(1);
+}
+
 static void fragile(void)
 {
-    FCGX_Request request;
-    int nothing = epoll_create1(0);
-    FCGX_Init();
-    FCGX_InitRequest(&request, 0, 0);
-    while (FCGX_Accept_r(&request) == 0) {
-        struct epoll_event event;
-        long pause_ms = contract_number(FCGX_GetParam("QUERY_STRING", request.envp), "pause");
-        if (pause_ms && epoll_wait(nothing, &event, 1, (int)pause_ms) < 0)
-            _exit(1);
-        answer(&request);
-        FCGX_Finish_r(&request);
-    }
+    nothing = epoll_create1(0);
+    serve(wait_if_asked, NULL);
 }
 
 /* Puts a listening socket of its own, at a path, in the place of the pool's. */
@@ -283,33 +296,82 @@ static void other_listener(void)
 }
 
 /* Rests for `argument` ms after each request, with nothing in hand and not in accept. */
+static void rest(void)
+{
+    contract_wait(argument);
+}
+
 static void rest_between(void)
 {
-    FCGX_Request request;
-    FCGX_Init();
-    FCGX_InitRequest(&request, 0, 0);
-    while (FCGX_Accept_r(&request) == 0) {
-        answer(&request);
-        FCGX_Finish_r(&request);
-        contract_wait(argument);
-    }
+    serve(NULL, rest);
 }
 
 /* Writes `argument` KiB to its standard error in each request, before it answers. */
-static void stderr_each(void)
+static void write_lines(const char *unused)
 {
     static char line[1024];
+    (void)unused;
     memset(line, 'e', sizeof line);
     line[sizeof line - 1] = '\n';
-    FCGX_Request request;
-    FCGX_Init();
-    FCGX_InitRequest(&request, 0, 0);
-    while (FCGX_Accept_r(&request) == 0) {
-        for (long i = 0; i < argument; i++)
-            write_all(2, line, sizeof line);
-        answer(&request);
-        FCGX_Finish_r(&request);
-    }
+    for (long i = 0; i < argument; i++)
+        write_all(2, line, sizeof line);
+}
+
+static void stderr_each(void)
+{
+    serve(write_lines, NULL);
+}
+
+/* Keeps `argument` KiB more for ever with each request. */
+static void grow(const char *unused)
+{
+    size_t size = (size_t)argument * 1024;
+    char *memory = malloc(size);
+    (void)unused;
+    if (!memory)
+        abort();
+    memset(memory, 'l', size);
+    __asm__ volatile("" : : "r"(memory) : "memory"); /* for the compiler must not think it useless */
+}
+
+static void leak(void)
+{
+    serve(grow, NULL);
+}
+
+/* Computes for "burn" ms, in a function that a stack trace can name. */
+__attribute__((noinline)) void burn_here(long ms);
+void burn_here(long ms)
+{
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    while (elapsed_ms(&start) < ms)
+        ;
+}
+
+static void burn_if_asked(const char *query)
+{
+    burn_here(contract_number(query, "burn"));
+}
+
+static void burn(void)
+{
+    serve(burn_if_asked, NULL);
+}
+
+/* Overwrites its page `argument` times a second while it serves; the other does the same to the pool's. */
+static void scribble(void)
+{
+    if (!scribble_start(false, argument))
+        exit(1);
+    answer_all();
+}
+
+static void scribble_pool(void)
+{
+    if (!scribble_start(true, argument))
+        exit(1);
+    answer_all();
 }
 
 static const struct {
@@ -330,6 +392,10 @@ static const struct {
     {"other-listener", other_listener},
     {"rest-between", rest_between},
     {"stderr-each", stderr_each},
+    {"leak", leak},
+    {"burn", burn},
+    {"scribble", scribble},
+    {"scribble-pool", scribble_pool},
     {"crash-on-request", crash_on_request},
     {"leave-after", leave_after},
     {"slow-start", slow_start},

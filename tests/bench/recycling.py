@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""What recycling costs those who keep connections: requests that fail through an nginx with keepalive, while php
+workers are replaced after every few requests by fcgipool, and by php-fpm.
+
+usage: tests/bench/recycling.py OUTPUT [--quick]
+OUTPUT gets the figures as JSON. FCGIPOOL_BUILD names the build directory.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
+
+from kit import build, kinds  # noqa: E402
+from kit.load import Load  # noqa: E402
+from kit.nginx import Nginx  # noqa: E402
+from kit.pool import Pool  # noqa: E402
+from kit.wait import wait_until  # noqa: E402
+
+WORKERS, LIMIT, CLIENTS, KEPT = 6, 50, 4, 3
+MIX = "GET:10*4,GET:10?delay=2,POST:100*2,POST:20000"
+# What nginx does with a request whose kept connection has ended: as it comes, and where POST is known to be safe.
+RETRIES = {"default": "error timeout", "non_idempotent": "error timeout non_idempotent"}
+
+FPM = """\
+[global]
+error_log = {directory}/fpm.log
+log_level = debug
+daemonize = no
+[www]
+listen = {directory}/fpm.sock
+pm = static
+pm.max_children = {workers}
+pm.max_requests = {limit}
+clear_env = no
+{user}
+"""
+
+
+class Fpm:
+    def __init__(self, directory):
+        self.directory = directory
+        self.address = f"unix:{directory}/fpm.sock"
+        program = shutil.which("php-fpm") or next(map(str, sorted(Path("/usr/sbin").glob("php-fpm*"))), None)
+        if not program:
+            sys.exit("php-fpm is missing: run scripts/bench, which installs it")
+        user = "user = root\ngroup = root" if os.geteuid() == 0 else ""
+        (directory / "fpm.conf").write_text(FPM.format(directory=directory, workers=WORKERS, limit=LIMIT, user=user))
+        self.process = subprocess.Popen(
+            [program, "-n", "-d", "post_max_size=64M", "-y", str(directory / "fpm.conf"), *(["-R"] if user else [])],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        wait_until((directory / "fpm.sock").exists, 20, "php-fpm")
+
+    def recycled(self):
+        return len(re.findall(r"child \d+ exited with code 0", (self.directory / "fpm.log").read_text()))
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+class Ours:
+    def __init__(self, directory):
+        command, _ = kinds.command("php")
+        self.pool = Pool(directory, command=command, workers=WORKERS, max_requests=LIMIT,
+                         env={"PHP_FCGI_MAX_REQUESTS": "0"}).up()
+        self.address = self.pool.address
+
+    def recycled(self):
+        return self.pool.status()["counters"]["recycled_requests"]
+
+    def close(self):
+        self.pool.stop(timeout=60)
+        self.pool.close()
+
+
+def measure(server, name, retry, requests, top):
+    nginx = None
+    directory = top / f"{name}-{retry}"
+    for each in (directory, directory / "server", directory / "nginx"):
+        each.mkdir()
+    running = server(directory / "server")
+    try:
+        nginx = Nginx(directory / "nginx", running.address, build.worker("echo.php"), keepalive=KEPT,
+                      retry=RETRIES[retry]).start()
+        result = Load(directory, 0, nginx.address, http=True, clients=CLIENTS, requests=requests, mix=MIX).wait(1800)
+        recycled = running.recycled()
+    finally:
+        if nginx:
+            nginx.close()
+        running.close()
+    failed = {method: sum(count for what, count in result.reasons.items() if what.startswith(method))
+              for method in ("GET", "POST")}
+    figures = {"server": name, "retry": retry, "requests": result.sent, "recycled": recycled, **failed}
+    print(figures, flush=True)
+    return figures
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    top = Path(tempfile.mkdtemp(prefix="fcgipool-bench-", dir="/tmp"))
+    requests = 4000 if options.quick else 100000
+    try:
+        figures = [measure(server, name, retry, requests, top) for retry in RETRIES
+                   for server, name in ((Ours, "fcgipool"), (Fpm, "php-fpm"))]
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+    options.output.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
