@@ -6,6 +6,7 @@
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/recent.h"
+#include "daemon/retirements.h"
 #include "pool/assert.h"
 
 #include <errno.h>
@@ -26,15 +27,31 @@ static int open_output(struct master *master, uint32_t slot, struct output **ret
     return output_open(slot, strcmp(where, "file") == 0 ? master->output_file : NULL, ret_output, ret_fd);
 }
 
+/* Without the library the worker gets no page, and `ret_start` stays as it is. */
+static int open_page(struct master *master, uint32_t index, struct pages_start *ret_start)
+{
+    const struct slot *slot = &master->policy.slots[index];
+    if (!master->pages.pool)
+        return 0;
+    return pages_start(&master->pages, &master->listener, slot->incarnation,
+                       policy_max_requests(&master->policy, index), conf_environment(master->conf),
+                       ret_start);
+}
+
 /* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
 static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
 {
+    struct pages_start start __attribute__((cleanup(pages_start_fini))) = {0};
     char program[PATH_MAX];
     struct output *output;
     int output_fd;
     pid_t pid;
     *ret_step = "finding the program";
     int result = conf_program(master->conf, program, sizeof program);
+    if (result)
+        return result;
+    *ret_step = "page";
+    result = open_page(master, slot, &start);
     if (result)
         return result;
     *ret_step = "pipe";
@@ -44,7 +61,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     struct spawn_options options = {
         .path = program,
         .argv = conf_argv(master->conf),
-        .envp = conf_environment(master->conf),
+        .envp = start.page ? start.envp : conf_environment(master->conf),
         .chdir = conf_text(master->conf, SETTING_ID_CHDIR),
         .umask = (mode_t)conf_settings(master->conf)->umask,
         .descriptors = &master->descriptors,
@@ -53,6 +70,10 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .stdin_fd = master->listener.fd,
         .output_fd = output_fd,
         .inherit_output = output == NULL,
+        .kept_fds = start.fds,
+        .kept_count = start.page ? 2 : 0,
+        .preload = start.page ? master->pages.library : NULL,
+        .plain_envp = conf_environment(master->conf),
     };
     /* So that a worker can open its /dev/stderr, which leads to the pipe. */
     if (options.credentials)
@@ -67,6 +88,8 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     }
     worker->pid = pid;
     worker->output = output;
+    worker->page = start.page;
+    start.page = NULL;
     if (output)
         output_start(output, master->loop, pid);
     struct state_record record = {
@@ -110,8 +133,11 @@ static void act_retire(struct master *master, const struct action *action)
     if (is_stillborn(worker))
         return;
     log_info("worker %u pid %ld retires: %s", action->slot, (long)worker->pid, reason_text(action->reason));
+    worker->drain = (struct drain){0};
     worker->retirement = (struct retirement){.group = worker->pid};
-    observe_retired(master);
+    if (worker->page)
+        __atomic_store_n(&worker->page->orders.drain, 1, __ATOMIC_SEQ_CST);
+    retirements_start(master);
 }
 
 /* A halted worker must run to see the signal, and to die of it. */

@@ -7,10 +7,34 @@
 
 #include <string.h>
 
-void logs_configure(const struct master *master, const struct conf *conf)
+static bool is_same(const char *a, const char *b)
 {
-    log_configure(master->name, log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)),
-                  log_format_parse(conf_text(conf, SETTING_ID_LOG_FORMAT)));
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* slowlog.file of `conf`. Returns 0, or -errno with the reason. */
+static int open_slowlog(struct master *master, const struct conf *conf, struct problem *problem)
+{
+    const char *path = conf_text(conf, SETTING_ID_SLOWLOG_FILE);
+    if (is_same(path, slowlog_path(master->slowlog)))
+        return 0;
+    int result = slowlog_open(master->slowlog, path);
+    return result ? problem_set(problem, result, "slowlog.file %s: %s", path, strerror(-result)) : 0;
+}
+
+static void configure(struct master *master, const struct conf *conf)
+{
+    enum log_format format = log_format_parse(conf_text(conf, SETTING_ID_LOG_FORMAT));
+    log_configure(master->name, log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)), format);
+    slowlog_configure(master->slowlog, format, conf_settings(conf)->slowlog_stack);
+}
+
+void logs_configure(struct master *master, const struct conf *conf)
+{
+    struct problem problem;
+    configure(master, conf);
+    if (open_slowlog(master, conf, &problem))
+        log_error("%s; slow requests go where they went", problem.text);
 }
 
 /* worker_output_file of `conf`, if it wants one. Returns 0, or -errno with the reason. */
@@ -32,8 +56,10 @@ int logs_open(struct master *master, struct problem *problem)
     if (result)
         return problem_set(problem, result, "log %s: %s", path ? path : "to standard error",
                            strerror(-result));
-    logs_configure(master, master->conf);
-    return open_output(master, master->conf, problem);
+    master->slowlog = slowlog_new(master->loop, master->name, conf_credentials(master->conf));
+    configure(master, master->conf);
+    result = open_slowlog(master, master->conf, problem);
+    return result ? result : open_output(master, master->conf, problem);
 }
 
 /* Tells how it went; returns `result`. */
@@ -52,19 +78,24 @@ static int tell(int result, const char *what, const char *path, struct problem *
 int logs_reopen(struct master *master, struct problem *problem)
 {
     const char *log = conf_text(master->conf, SETTING_ID_LOG_FILE);
-    int result = 0, output_result = 0;
+    int log_result = 0, output_result = 0, slow_result = 0;
     if (log)
-        result = tell(log_reopen(), "log", log, problem);
+        log_result = tell(log_reopen(), "log", log, problem);
     else
         log_info("the log goes to standard error, which cannot be opened anew");
     if (master->output_file)
         output_result = tell(output_file_reopen(master->output_file), "worker_output_file",
                              output_file_path(master->output_file), problem);
-    return output_result ? output_result : result;
+    if (slowlog_path(master->slowlog))
+        slow_result =
+            tell(slowlog_reopen(master->slowlog), "slowlog.file", slowlog_path(master->slowlog), problem);
+    return slow_result ? slow_result : output_result ? output_result : log_result;
 }
 
 void logs_close(struct master *master)
 {
+    slowlog_free(master->slowlog);
+    master->slowlog = NULL;
     output_file_free(master->output_file);
     master->output_file = NULL;
 }

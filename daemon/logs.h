@@ -10,13 +10,13 @@
 struct conf;
 struct master;
 
-/* Both files of the master's conf, and log.level and log.format. Returns 0, or -errno with the reason. */
+/* The files of the master's conf, and log.level and log.format. Returns 0, or -errno with the reason. */
 __attribute__((warn_unused_result)) int logs_open(struct master *master, struct problem *problem);
 
-/* log.level and log.format of `conf`, from now on. */
-void logs_configure(const struct master *master, const struct conf *conf);
+/* The settings of class LIVE, as `conf` has them, from now on; a slow log that cannot be opened is logged. */
+void logs_configure(struct master *master, const struct conf *conf);
 
-/* Both files anew. One that cannot be opened goes on being used; that is logged, and the (last) reason
+/* The files anew. One that cannot be opened goes on being used; that is logged, and the (last) reason
  * returned as -errno. */
 int logs_reopen(struct master *master, struct problem *problem);
 

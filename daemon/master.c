@@ -12,7 +12,9 @@
 #include "daemon/logs.h"
 #include "daemon/observe.h"
 #include "daemon/reap.h"
+#include "daemon/retirements.h"
 #include "daemon/signals.h"
+#include "daemon/weigh.h"
 #include "pool/assert.h"
 
 #include <errno.h>
@@ -141,6 +143,8 @@ void master_settings(struct master *master)
 {
     reserve(master, master->policy.wanted);
     master_event(master, EVENT_SETTINGS, 0, 0);
+    requests_limit(master);
+    weigh_start(master);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
@@ -251,6 +255,20 @@ static int open_signals(struct master *master, struct problem *problem)
     return result ? problem_set(problem, result, "signalfd: %s", strerror(-result)) : 0;
 }
 
+/* The library that sees into workers is not needed but for "observe": "preload". */
+static int open_pages(struct master *master, struct problem *problem)
+{
+    const char *observe = conf_text(master->conf, SETTING_ID_OBSERVE);
+    if (strcmp(observe, "kernel") == 0)
+        return 0;
+    master->pages.required = strcmp(observe, "preload") == 0;
+    int result = pages_open(&master->pages, problem);
+    if (result == 0 || master->pages.required)
+        return result;
+    log_warning("workers are observed from outside only: %s", problem->text);
+    return 0;
+}
+
 /* Everything that can fail, in the order in which nothing of a running master is touched: the control
  * socket's lock comes first, and before it the signals, so that none ends us with half of it made. The
  * listener comes late, for it takes the path of a socket that cannot be taken over from its orphans. Only a
@@ -262,6 +280,8 @@ static int open_all(struct master *master, struct problem *problem)
         result = open_control(master, problem);
     if (result == 0)
         result = logs_open(master, problem);
+    if (result == 0)
+        result = open_pages(master, problem);
     if (result == 0)
         result = find_orphans(master, problem);
     if (result == 0)
@@ -285,6 +305,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
         .listener = LISTENER_INIT,
+        .pages = PAGES_INIT,
         .state = STATE_INIT,
         .control = {.listener = LISTENER_INIT},
         .announce = announce,
@@ -299,6 +320,9 @@ static void init(struct master *master, const struct conf *conf, struct announce
      * now and then to look at the clock. */
     ev_periodic_init(&master->never, on_never, 1e11, 0.0, NULL);
     observe_init(master);
+    retirements_init(master);
+    requests_init(master);
+    weigh_init(master);
 }
 
 /* Whether the listener is what the workers of a former master have, too. */
@@ -308,9 +332,19 @@ static bool serves_former(const struct master *master)
     return former && former->cookie == master->listener.cookie;
 }
 
+/* One that even SIGKILL has not ended, or an orphan from now on. */
+static void fini_worker(struct master *master, struct worker *worker)
+{
+    output_stop(worker->output, master->loop);
+    pages_drop(&master->pages, worker->page);
+}
+
 static void fini(struct master *master)
 {
     observe_stop(master);
+    retirements_stop(master);
+    requests_stop(master);
+    weigh_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
     ev_periodic_stop(master->loop, &master->never);
@@ -325,7 +359,8 @@ static void fini(struct master *master)
     orphans_fini(master);
     control_close(&master->control);
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
-        output_stop(master->workers[i].output, master->loop);
+        fini_worker(master, &master->workers[i]);
+    pages_close(&master->pages);
     logs_close(master);
     free(master->workers);
     free(master->policy.slots);
@@ -356,6 +391,8 @@ static void serve(struct master *master)
     orphans_start(master);
     control_start(&master->control, master);
     announce_start(master);
+    requests_start(master);
+    weigh_start(master);
     master_event(master, EVENT_START, 0, 0);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);

@@ -15,6 +15,10 @@
 #include "daemon/kernel/listener.h"
 #include "daemon/kernel/state.h"
 #include "daemon/orphans.h"
+#include "daemon/pages.h"
+#include "daemon/requests.h"
+#include "daemon/slowlog.h"
+#include "daemon/wakeup.h"
 #include "daemon/worker.h"
 #include "pool/policy.h"
 
@@ -40,6 +44,11 @@ struct master {
     struct policy policy;
     struct actions actions;
     struct worker *workers; /* owned; one a slot of the policy, same index */
+    struct pages pages;
+    struct wakeup wakeup; /* by workers */
+    struct requests requests;
+    struct slowlog *slowlog; /* owned; NULL before the logs are open */
+    bool unseen_said;        /* that there are workers without the library */
     struct event_queue events;
     bool stepping; /* master_event is at work further up the stack */
 
@@ -54,6 +63,7 @@ struct master {
     ev_timer deadline;      /* policy_deadline */
     ev_timer look_starts;   /* while workers start: do they accept? */
     ev_timer look_retired;  /* while workers retire: have they no request in hand? */
+    ev_timer weigh;         /* while max_memory is set: who is too large? */
     ev_timer look_queue;    /* while the pool stops: is the queue empty? */
     ev_periodic never;      /* keeps libev from waking up by itself */
     unsigned queue_empty_looks;
@@ -62,6 +72,7 @@ struct master {
     struct log_limit limit_starts; /* repeated troubles, each rate-limited by itself */
     struct log_limit limit_exits;
     struct log_limit limit_state;
+    struct log_limit limit_hangups;
 };
 
 /* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it. Returns an exit

@@ -5,7 +5,7 @@
 #include "daemon/kernel/look.h"
 #include "daemon/master.h"
 
-#include <stdlib.h>
+#include <unistd.h>
 
 /* A starting worker is looked at after a quarter of its age, within these bounds. */
 #define START_LOOK_MIN_MS 1
@@ -26,11 +26,44 @@ static void run_again(struct ev_loop *loop, ev_timer *timer, int64_t after_ms)
 
 /* ---- starting workers ---- */
 
+/* Whether who accepted is the worker's own, and not a process that it has sent into the background, where
+ * nobody looks after it. */
+static bool serves_by_page(const struct worker *worker)
+{
+    if (!worker_tells(worker))
+        return false;
+    pid_t accepted = __atomic_load_n(&worker->page->report.accepted_pid, __ATOMIC_SEQ_CST);
+    return accepted == worker->pid || getpgid(accepted) == worker->pid;
+}
+
 static bool serves(const struct master *master, struct look *look, uint32_t slot, int64_t age_ms)
 {
+    const struct worker *worker = &master->workers[slot];
     bool unreadable;
-    return look_serves(look, master->workers[slot].pid, &unreadable) ||
-           (unreadable && age_ms >= START_BLIND_MS);
+    if (worker_tells(worker) || master->pages.required)
+        return serves_by_page(worker);
+    return look_serves(look, worker->pid, &unreadable) || (unreadable && age_ms >= START_BLIND_MS);
+}
+
+/* Said once in the log, and of each worker in status. */
+static void note_unseen(struct master *master, uint32_t slot)
+{
+    const struct page *page = master->workers[slot].page;
+    if (!page || __atomic_load_n(&page->report.attached_pid, __ATOMIC_SEQ_CST) || master->unseen_said)
+        return;
+    master->unseen_said = true;
+    log_warning("worker %u pid %ld does not load " PAGES_LIBRARY " (a static or setuid program, or Go): such "
+                "workers are observed from outside, and neither their requests nor max_requests, timeout and "
+                "slowlog are seen to",
+                slot, (long)master->workers[slot].pid);
+}
+
+static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)
+{
+    log_info("worker %u pid %ld serves after %lld ms", slot, (long)master->workers[slot].pid,
+             (long long)age_ms);
+    note_unseen(master, slot);
+    master_event(master, EVENT_READY, slot, 0);
 }
 
 static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
@@ -46,9 +79,7 @@ static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
             continue;
         int64_t age_ms = clock_now_ms() - slot->spawned_ms;
         if (serves(master, &look, i, age_ms)) {
-            log_info("worker %u pid %ld serves after %lld ms", i, (long)master->workers[i].pid,
-                     (long long)age_ms);
-            master_event(master, EVENT_READY, i, 0);
+            report_ready(master, i, age_ms);
             continue;
         }
         any = true;
@@ -64,27 +95,9 @@ void observe_starts(struct master *master)
     run_again(master->loop, &master->look_starts, START_LOOK_MIN_MS);
 }
 
-/* ---- retiring workers ---- */
-
-static void on_look_retired(struct ev_loop *loop, ev_timer *timer, int events)
+void observe_starts_now(struct master *master)
 {
-    struct master *master = timer->data;
-    uint32_t slot_count = master->policy.slot_count;
-    size_t count = 0;
-    (void)events;
-    struct retirement **retirements = malloc(slot_count * sizeof(struct retirement *));
-    for (uint32_t i = 0; retirements && i < slot_count; i++)
-        if (master->policy.slots[i].state == SLOT_RETIRING && master->workers[i].pid)
-            retirements[count++] = &master->workers[i].retirement;
-    int next_ms = retirements ? retire_tick(retirements, count, &master->listener, clock_now_ms()) : 1;
-    free(retirements);
-    if (next_ms >= 0)
-        run_again(loop, timer, next_ms);
-}
-
-void observe_retired(struct master *master)
-{
-    run_again(master->loop, &master->look_retired, 0);
+    run_again(master->loop, &master->look_starts, 0);
 }
 
 /* ---- the queue ---- */
@@ -122,6 +135,15 @@ void observe_queue(struct master *master)
     run_again(master->loop, &master->look_queue, 0);
 }
 
+/* A worker may serve and be gone before anybody looks. */
+void observe_last(struct master *master, uint32_t slot)
+{
+    const struct slot *state = &master->policy.slots[slot];
+    const struct worker *worker = &master->workers[slot];
+    if (state->state == SLOT_STARTING && (serves_by_page(worker) || worker_requests(worker) > 0))
+        report_ready(master, slot, clock_now_ms() - state->spawned_ms);
+}
+
 void observe_exits(struct master *master)
 {
     if (master->policy.draining && is_unix(master))
@@ -140,13 +162,11 @@ static void init_timer(struct master *master, ev_timer *timer,
 void observe_init(struct master *master)
 {
     init_timer(master, &master->look_starts, on_look_starts);
-    init_timer(master, &master->look_retired, on_look_retired);
     init_timer(master, &master->look_queue, on_look_queue);
 }
 
 void observe_stop(struct master *master)
 {
     ev_timer_stop(master->loop, &master->look_starts);
-    ev_timer_stop(master->loop, &master->look_retired);
     ev_timer_stop(master->loop, &master->look_queue);
 }

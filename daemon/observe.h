@@ -1,9 +1,12 @@
 /*
- * What the master sees of its workers and its queue from outside (the kernel way), as long as it needs to
- * know: timers that run only while workers start, workers retire, or the pool stops.
+ * What the master sees of starting workers and of its queue, as long as it needs to know: timers that run
+ * only while workers start or the pool stops. Workers with the library say when they accept; the others are
+ * looked at from outside.
  */
 #ifndef FCGIPOOL_DAEMON_OBSERVE_H
 #define FCGIPOOL_DAEMON_OBSERVE_H
+
+#include <stdint.h>
 
 struct master;
 
@@ -13,8 +16,11 @@ void observe_stop(struct master *master);
 /* Until every starting worker accepts: READY events. */
 void observe_starts(struct master *master);
 
-/* Until every retiring worker has left: each is ended as soon as it has no request in hand. */
-void observe_retired(struct master *master);
+/* The same, at once: one may have come to accept. */
+void observe_starts_now(struct master *master);
+
+/* A worker has ended: what is to be said of it before its exit is reported. */
+void observe_last(struct master *master, uint32_t slot);
 
 /* Until nothing waits in the listener: QUEUE_WAITING while something does, QUEUE_EMPTY in the end. */
 void observe_queue(struct master *master);

@@ -8,6 +8,7 @@
 
 #include "daemon/kernel/proc.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -45,28 +46,39 @@ static void describe(const siginfo_t *death, bool ended_idle, char *ret_text, si
                  signal_name(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
 }
 
+/* "3.120 s, after 17 requests" */
+static void describe_life(const struct worker *worker, int64_t age_ms, char *ret_text, size_t size)
+{
+    int length = snprintf(ret_text, size, "%.3f s", (double)age_ms / 1000.0);
+    if (worker_tells(worker))
+        snprintf(ret_text + length, size - (size_t)length, ", after %" PRIu64 " requests",
+                 worker_requests(worker));
+}
+
 static void log_death(struct master *master, uint32_t index, const siginfo_t *death)
 {
     const struct slot *slot = &master->policy.slots[index];
-    char how[80];
-    double age = (double)(clock_now_ms() - slot->spawned_ms) / 1000.0;
+    char how[80], life[80];
+    describe_life(&master->workers[index], clock_now_ms() - slot->spawned_ms, life, sizeof life);
     describe(death, master->workers[index].retirement.phase == RETIREMENT_DONE, how, sizeof how);
     if (!slot_is_leaving(slot))
         recent_add("worker %u pid %ld %s", index, (long)death->si_pid, how);
     if (slot_is_leaving(slot))
-        log_info("worker %u pid %ld %s at the age of %.3f s, asked to leave: %s", index, (long)death->si_pid,
-                 how, age, reason_text(slot->reason));
+        log_info("worker %u pid %ld %s at the age of %s, asked to leave: %s", index, (long)death->si_pid, how,
+                 life, reason_text(slot->reason));
     else
         log_limited(&master->limit_exits, LOG_LEVEL_WARNING,
-                    "worker %u pid %ld %s at the age of %.3f s, unasked, %s", index, (long)death->si_pid, how,
-                    age, slot->state == SLOT_STARTING ? "before it accepted" : "while it served");
+                    "worker %u pid %ld %s at the age of %s, unasked, %s", index, (long)death->si_pid, how,
+                    life, slot->state == SLOT_STARTING ? "before it accepted" : "while it served");
 }
 
-static enum exit_cause cause_of(const siginfo_t *death)
+static enum exit_cause cause_of(const siginfo_t *death, uint64_t requests)
 {
     if (death->si_code != CLD_EXITED)
         return EXIT_CAUSE_SIGNAL;
-    return death->si_status ? EXIT_CAUSE_CODE : EXIT_CAUSE_CLEAN;
+    if (death->si_status)
+        return EXIT_CAUSE_CODE;
+    return requests ? EXIT_CAUSE_SERVED : EXIT_CAUSE_CLEAN;
 }
 
 /* The worker is a zombie still, so its pid and its process group are nobody else's yet. */
@@ -79,9 +91,13 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
     master_note(master, result ? result : state_drop(&master->state, worker->pid, start));
     waitpid(worker->pid, NULL, WNOHANG);
     output_stop(worker->output, master->loop);
+    observe_last(master, index);
     log_death(master, index, death);
+    requests_gone(master, index);
+    enum exit_cause cause = cause_of(death, worker_requests(worker));
+    pages_drop(&master->pages, worker->page);
     *worker = (struct worker){0};
-    master_event(master, EVENT_EXITED, index, cause_of(death));
+    master_event(master, EVENT_EXITED, index, cause);
 }
 
 struct strays {

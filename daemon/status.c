@@ -2,8 +2,11 @@
 #include "daemon/status.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/unicode.h"
+#include "daemon/kernel/memory.h"
 #include "daemon/master.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static json_t *queue_json(const struct master *master)
@@ -11,41 +14,139 @@ static json_t *queue_json(const struct master *master)
     uint32_t queued, limit;
     if (listener_queue(&master->listener, &queued, &limit))
         return json_null();
-    return json_pack("{s:I,s:I}", "now", (json_int_t)queued, "limit", (json_int_t)limit);
+    uint32_t peak = queued > master->requests.queue_peak ? queued : master->requests.queue_peak;
+    return json_pack("{s:I,s:I,s:I}", "now", (json_int_t)queued, "limit", (json_int_t)limit, "peak",
+                     (json_int_t)peak);
 }
 
-static json_t *counters_json(const struct stats *stats)
+static json_t *counters_json(const struct master *master)
 {
+    const struct stats *stats = &master->policy.stats;
     json_t *counters = json_object();
 #define STAT(field, help) json_object_set_new(counters, #field, json_integer((json_int_t)stats->field));
 #include "pool/stats.def"
 #undef STAT
+    json_object_set_new(counters, "all_busy", json_integer((json_int_t)master->requests.all_busy));
     return counters;
 }
 
-/* What only an observed worker tells (requests, current) is null. */
-static json_t *worker_json(const struct master *master, uint32_t index, int64_t now_ms)
+/* ---- a worker ---- */
+
+/* What a client sent, as text on one line; null when it is not known. */
+static json_t *bytes_json(const char *bytes)
+{
+    char text[PAGE_URI + 1];
+    size_t length = strlen(strcpy(text, bytes));
+    unicode_make_printable(text, length);
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\t')
+            text[i] = '?';
+    return length ? json_stringn(text, length) : json_null();
+}
+
+/* The request that has been in hand for the longest time; without one, the connection that waits for its
+ * request. */
+static json_t *current_json(const struct page_view *view, int64_t now_ms)
+{
+    const struct page_view_connection *oldest = page_view_oldest(view, PAGE_IN(PAGE_BUSY));
+    if (!oldest)
+        oldest = page_view_oldest(view, PAGE_IN(PAGE_CONNECTED));
+    if (!oldest)
+        return json_null();
+    return json_pack("{s:s,s:o,s:o,s:I}",                                        //
+                     "state", oldest->state == PAGE_BUSY ? "busy" : "connected", //
+                     "method", bytes_json(oldest->method),                       //
+                     "uri", bytes_json(oldest->uri),                             //
+                     "age_ms", (json_int_t)(now_ms - (int64_t)(oldest->begun_ns / 1000000)));
+}
+
+static json_t *connections_json(const struct page_scan *scan)
+{
+    return json_pack("{s:I,s:I,s:I,s:I}",                                    //
+                     "connected", (json_int_t)scan->numbers[PAGE_CONNECTED], //
+                     "busy", (json_int_t)scan->numbers[PAGE_BUSY],           //
+                     "finishing", (json_int_t)scan->numbers[PAGE_FINISHING], //
+                     "kept", (json_int_t)scan->numbers[PAGE_KEPT]);
+}
+
+/* What only a worker with the library tells is null for the others. */
+static void add_sight(json_t *json, const struct master *master, uint32_t index, int64_t now_ms)
+{
+    const struct worker *worker = &master->workers[index];
+    uint64_t limit = policy_max_requests(&master->policy, index);
+    bool tells = worker_tells(worker);
+    struct page_view view;
+    if (tells)
+        requests_read(worker, &view);
+    json_object_set_new(json, "observe", json_string(tells ? "preload" : "kernel"));
+    json_object_set_new(json, "requests", tells ? json_integer((json_int_t)view.scan.requests) : json_null());
+    json_object_set_new(json, "max_requests", tells && limit ? json_integer((json_int_t)limit) : json_null());
+    json_object_set_new(json, "current", tells ? current_json(&view, now_ms) : json_null());
+    json_object_set_new(json, "connections", tells ? connections_json(&view.scan) : json_null());
+}
+
+static json_t *memory_json(const struct proc_table *processes, pid_t group)
+{
+    uint64_t bytes;
+    return group && memory_resident(processes, group, &bytes) == 0 ? json_integer((json_int_t)bytes)
+                                                                   : json_null();
+}
+
+static json_t *worker_json(const struct master *master, const struct proc_table *processes, uint32_t index,
+                           int64_t now_ms)
 {
     const struct slot *slot = &master->policy.slots[index];
-    return json_pack("{s:i,s:I,s:I,s:i,s:s,s:s,s:I,s:n,s:n}",           //
-                     "slot", (int)index,                                //
-                     "incarnation", (json_int_t)slot->incarnation,      //
-                     "generation", (json_int_t)slot->generation,        //
-                     "pid", (int)master->workers[index].pid,            //
-                     "state", slot_state_name(slot->state),             //
-                     "observe", "kernel",                               //
-                     "age_ms", (json_int_t)(now_ms - slot->spawned_ms), //
-                     "requests", "current");
+    json_t *json = json_pack("{s:i,s:I,s:I,s:i,s:s,s:I}",                  //
+                             "slot", (int)index,                           //
+                             "incarnation", (json_int_t)slot->incarnation, //
+                             "generation", (json_int_t)slot->generation,   //
+                             "pid", (int)master->workers[index].pid,       //
+                             "state", slot_state_name(slot->state),        //
+                             "age_ms", (json_int_t)(now_ms - slot->spawned_ms));
+    add_sight(json, master, index, now_ms);
+    json_object_set_new(json, "memory", memory_json(processes, master->workers[index].pid));
+    return json;
 }
 
 static json_t *workers_json(const struct master *master)
 {
     json_t *workers = json_array();
     int64_t now_ms = clock_now_ms();
+    __attribute__((cleanup(proc_table_fini))) struct proc_table processes = PROC_TABLE_INIT;
+    int unknown = proc_table_read(&processes);
+    (void)unknown; /* then the table is empty, and nobody has any memory */
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
         if (master->policy.slots[i].state != SLOT_EMPTY)
-            json_array_append_new(workers, worker_json(master, i, now_ms));
+            json_array_append_new(workers, worker_json(master, &processes, i, now_ms));
     return workers;
+}
+
+/* ---- the pool ---- */
+
+/* Milliseconds with three places. */
+static json_t *percentile_json(const struct latency *service, unsigned permille)
+{
+    return json_real((double)latency_percentile(service, permille) / 1000.0);
+}
+
+static json_t *service_json(const struct latency *service)
+{
+    if (latency_count(service) == 0)
+        return json_null();
+    return json_pack("{s:o,s:o,s:o}", "p50", percentile_json(service, 500), "p90",
+                     percentile_json(service, 900), "p99", percentile_json(service, 990));
+}
+
+static void add_work(json_t *json, const struct master *master)
+{
+    const struct tally *tally = &master->requests.tally;
+    struct latency served, recent;
+    uint64_t total = requests_total(master, &served);
+    tally_recent(tally, &served, &recent);
+    json_object_set_new(json, "requests", json_integer((json_int_t)total));
+    json_object_set_new(json, "rate",
+                        json_real((double)tally_rate_milli(tally, total, clock_now_ms()) / 1000.0));
+    json_object_set_new(json, "service_ms", service_json(&recent));
 }
 
 json_t *status_json(const struct master *master)
@@ -53,19 +154,21 @@ json_t *status_json(const struct master *master)
     const struct policy *policy = &master->policy;
     int64_t low, high;
     policy_scale_range(policy, &low, &high);
-    return json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", //
-                     "v", 1,                                                      //
-                     "name", master->name,                                        //
-                     "pid", (int)getpid(),                                        //
-                     "state", pool_state_name(policy->state),                     //
-                     "file", conf_file(master->conf),                             //
-                     "listen", master->address,                                   //
-                     "generation", (json_int_t)policy->generation,                //
-                     "floor", (json_int_t)policy->wanted,                         //
-                     "min", (json_int_t)policy->settings->workers_min,            //
-                     "max", (json_int_t)policy->settings->workers_max,            //
-                     "queue", queue_json(master),                                 //
-                     "counters", counters_json(&policy->stats),                   //
-                     "workers", workers_json(master),                             //
-                     "orphans", (json_int_t)master->orphans.left);
+    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", //
+                             "v", 1,                                                      //
+                             "name", master->name,                                        //
+                             "pid", (int)getpid(),                                        //
+                             "state", pool_state_name(policy->state),                     //
+                             "file", conf_file(master->conf),                             //
+                             "listen", master->address,                                   //
+                             "generation", (json_int_t)policy->generation,                //
+                             "floor", (json_int_t)policy->wanted,                         //
+                             "min", (json_int_t)policy->settings->workers_min,            //
+                             "max", (json_int_t)policy->settings->workers_max,            //
+                             "queue", queue_json(master),                                 //
+                             "counters", counters_json(master),                           //
+                             "workers", workers_json(master),                             //
+                             "orphans", (json_int_t)master->orphans.left);
+    add_work(json, master);
+    return json;
 }

@@ -6,11 +6,32 @@
 
 #include "daemon/kernel/retire.h"
 #include "daemon/output.h"
+#include "pool/drain.h"
+#include "pool/page_read.h"
 
 struct worker {
-    pid_t pid;                    /* 0: nobody; leader of its process group; not yet reaped */
-    struct output *output;        /* owned; NULL without a process, or when it has our own */
-    struct retirement retirement; /* meaningful while the slot is RETIRING */
+    pid_t pid;             /* 0: nobody; leader of its process group; not yet reaped */
+    struct output *output; /* owned; NULL without a process, or when it has our own */
+    struct page *page;     /* mapped; owned; NULL: none was given to it */
+    bool overdue;          /* the policy was told that a request is older than `timeout` */
+    struct drain drain;    /* these two are meaningful while the slot is RETIRING */
+    struct retirement retirement;
 };
+
+/* Whether it tells of itself: the library is in it, and has come to accept. */
+static inline bool worker_tells(const struct worker *worker)
+{
+    return worker->page && __atomic_load_n(&worker->page->report.accepted_pid, __ATOMIC_SEQ_CST) > 0;
+}
+
+/* How many requests it has begun, as far as it tells. */
+static inline uint64_t worker_requests(const struct worker *worker)
+{
+    struct page_scan scan;
+    if (!worker_tells(worker))
+        return 0;
+    page_scan(worker->page, 0, &scan);
+    return scan.requests;
+}
 
 #endif

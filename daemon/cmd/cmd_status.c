@@ -33,13 +33,104 @@ static void print_counters(json_t *counters)
 {
     const char *key;
     json_t *value;
-    const char *separator = "counters ";
+    const char *separator = "";
+    printf("counters ");
     json_object_foreach(counters, key, value)
     {
+        if (json_integer_value(value) == 0)
+            continue; /* there are many */
         printf("%s%s %lld", separator, key, (long long)json_integer_value(value));
         separator = ", ";
     }
     putchar('\n');
+}
+
+/* "87ms", "1.2s", "3h": so short that a column holds it. */
+static const char *short_time(double seconds, char ret_text[16])
+{
+    if (seconds < 1.0)
+        (void)snprintf(ret_text, 16, "%.0fms", seconds * 1000.0);
+    else if (seconds < 120.0)
+        (void)snprintf(ret_text, 16, "%.1fs", seconds);
+    else if (seconds < 7200.0)
+        (void)snprintf(ret_text, 16, "%.0fm", seconds / 60.0);
+    else if (seconds < 172800.0)
+        (void)snprintf(ret_text, 16, "%.0fh", seconds / 3600.0);
+    else
+        (void)snprintf(ret_text, 16, "%.0fd", seconds / 86400.0);
+    return ret_text;
+}
+
+static const char *short_size(const json_t *bytes, char ret_text[16])
+{
+    double size = (double)json_integer_value(bytes);
+    if (json_is_null(bytes))
+        (void)snprintf(ret_text, 16, "-");
+    else if (size < 10.0 * 1048576.0)
+        (void)snprintf(ret_text, 16, "%.1fM", size / 1048576.0);
+    else
+        (void)snprintf(ret_text, 16, "%.0fM", size / 1048576.0);
+    return ret_text;
+}
+
+/* "17", "17/50" with a limit, "-" when nobody knows. */
+static const char *short_requests(const json_t *worker, char ret_text[48])
+{
+    const json_t *limit = json_object_get(worker, "max_requests");
+    if (json_is_null(json_object_get(worker, "requests")))
+        (void)snprintf(ret_text, 48, "-");
+    else if (json_is_null(limit))
+        (void)snprintf(ret_text, 48, "%lld", number(worker, "requests"));
+    else
+        (void)snprintf(ret_text, 48, "%lld/%lld", number(worker, "requests"), number(worker, "max_requests"));
+    return ret_text;
+}
+
+static void print_work(const json_t *status)
+{
+    const json_t *service = json_object_get(status, "service_ms");
+    printf("requests %lld, %.1f a second", number(status, "requests"),
+           json_real_value(json_object_get(status, "rate")));
+    if (json_is_object(service))
+        printf(", service time p50 %.3f ms, p90 %.3f ms, p99 %.3f ms",
+               json_real_value(json_object_get(service, "p50")),
+               json_real_value(json_object_get(service, "p90")),
+               json_real_value(json_object_get(service, "p99")));
+    putchar('\n');
+}
+
+/* What the worker is at: its oldest request, or who keeps it from one. */
+static void print_current(const json_t *worker)
+{
+    const json_t *current = json_object_get(worker, "current");
+    const json_t *connections = json_object_get(worker, "connections");
+    long long busy = number(connections, "busy"), kept = number(connections, "kept");
+    char age[16];
+    if (json_is_null(connections))
+        printf("not seen");
+    else if (json_is_null(current))
+        printf("%s", number(connections, "finishing") ? "finishing"
+                     : kept                           ? "kept by an idle connection"
+                                                      : "-");
+    else if (strcmp(text(current, "state"), "busy") != 0)
+        printf("%s waiting for a client's request",
+               short_time((double)number(current, "age_ms") / 1000.0, age));
+    else
+        printf("%s %s %s", short_time((double)number(current, "age_ms") / 1000.0, age),
+               text(current, "method"), text(current, "uri"));
+    if (busy > 1)
+        printf(" (and %lld more)", busy - 1);
+    putchar('\n');
+}
+
+static void print_worker(const json_t *worker)
+{
+    char age[16], memory[16], requests[48];
+    printf("%5lld %8lld %-9s %6s %4lld %13s %7s %-8s ", number(worker, "slot"), number(worker, "pid"),
+           text(worker, "state"), short_time((double)number(worker, "age_ms") / 1000.0, age),
+           number(worker, "generation"), short_requests(worker, requests),
+           short_size(json_object_get(worker, "memory"), memory), text(worker, "observe"));
+    print_current(worker);
 }
 
 static void print_table(const json_t *status)
@@ -51,19 +142,19 @@ static void print_table(const json_t *status)
     printf("pool     %s, %s, master pid %lld\n", text(status, "name"), text(status, "state"),
            number(status, "pid"));
     printf("file     %s, generation %lld\n", text(status, "file"), number(status, "generation"));
-    printf("listens  %s, queue %lld of %lld\n", text(status, "listen"), number(queue, "now"),
-           number(queue, "limit"));
+    printf("listens  %s, queue %lld of %lld, peak %lld\n", text(status, "listen"), number(queue, "now"),
+           number(queue, "limit"), number(queue, "peak"));
     printf("workers  %zu, floor %lld, min %lld, max %lld\n", json_array_size(workers),
            number(status, "floor"), number(status, "min"), number(status, "max"));
     if (number(status, "orphans") > 0)
         printf("orphans  %lld workers of a former master, which has died\n", number(status, "orphans"));
+    print_work(status);
     print_counters(json_object_get(status, "counters"));
-    printf("\n%6s %8s %-9s %10s %11s  %s\n", "SLOT", "PID", "STATE", "AGE", "GENERATION", "OBSERVE");
+    printf("\n%5s %8s %-9s %6s %4s %13s %7s %-8s %s\n", "SLOT", "PID", "STATE", "AGE", "GEN", "REQUESTS",
+           "MEMORY", "OBSERVE", "CURRENT");
     json_array_foreach(workers, index, worker)
     {
-        printf("%6lld %8lld %-9s %9.1fs %11lld  %s\n", number(worker, "slot"), number(worker, "pid"),
-               text(worker, "state"), (double)number(worker, "age_ms") / 1000.0, number(worker, "generation"),
-               text(worker, "observe"));
+        print_worker(worker);
     }
 }
 

@@ -43,6 +43,7 @@ enum step {
     STEP_SETSID,
     STEP_STDIN,
     STEP_OUTPUT,
+    STEP_KEEP,
     STEP_SETRLIMIT,
     STEP_NICE,
     STEP_SETGROUPS,
@@ -54,9 +55,11 @@ enum step {
 };
 
 static const char *const step_names[] = {
-    [STEP_SETSID] = "setsid",       [STEP_STDIN] = "stdin",   [STEP_OUTPUT] = "output",
-    [STEP_SETRLIMIT] = "setrlimit", [STEP_NICE] = "nice",     [STEP_SETGROUPS] = "setgroups",
-    [STEP_SETGID] = "setgid",       [STEP_SETUID] = "setuid", [STEP_CAPABILITIES] = "capabilities",
+    [STEP_SETSID] = "setsid",       [STEP_STDIN] = "stdin",
+    [STEP_OUTPUT] = "output",       [STEP_KEEP] = "keep",
+    [STEP_SETRLIMIT] = "setrlimit", [STEP_NICE] = "nice",
+    [STEP_SETGROUPS] = "setgroups", [STEP_SETGID] = "setgid",
+    [STEP_SETUID] = "setuid",       [STEP_CAPABILITIES] = "capabilities",
     [STEP_CHDIR] = "chdir",         [STEP_EXEC] = "exec",
 };
 
@@ -111,6 +114,20 @@ static void close_on_exec(int last_fd)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+static void keep(const struct child *child)
+{
+    for (size_t i = 0; i < child->options->kept_count; i++)
+        if (fcntl(child->options->kept_fds[i], F_SETFD, 0) != 0)
+            fail(child, STEP_KEEP);
+}
+
+/* A library that cannot be read would be complained of in every program that the worker runs. */
+static char *const *environment(const struct spawn_options *options)
+{
+    bool plain = options->preload != NULL && access(options->preload, R_OK) != 0;
+    return plain ? options->plain_envp : options->envp;
+}
+
 /* As root, where we are root: only root may raise these. */
 static void set_limits(const struct child *child)
 {
@@ -163,6 +180,7 @@ __attribute__((noreturn, noinline)) static void run_child(const struct child *ch
     if (!options->inherit_output && (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0))
         fail(child, STEP_OUTPUT);
     close_on_exec(child->last_fd);
+    keep(child);
 
     set_limits(child);
     if (options->credentials != NULL)
@@ -176,7 +194,7 @@ __attribute__((noreturn, noinline)) static void run_child(const struct child *ch
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execve(options->path, options->argv, options->envp);
+    (void)execve(options->path, options->argv, environment(options));
     fail(child, STEP_EXEC);
 }
 

@@ -83,6 +83,8 @@ int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int f
             return accepted(connection, idle);
         if (drain_asked())
             return drain_refuse(wait_is_habit());
+        if (errno == EINVAL)
+            drain_give_up(); /* the pool stops: the listener is shut, and this process knows */
         if (errno != EAGAIN || !is_foreign(fd))
             return connection;
         wait_for_connection(fd);

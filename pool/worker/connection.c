@@ -155,6 +155,7 @@ void connection_open(struct connection *connection, int fd, pid_t tid)
     }
     connection->row = row;
     connection->requests = 0;
+    connection->fd = fd;
     connection->tid = tid;
     connection->state = PAGE_CONNECTED;
     connection->rests = false;
@@ -202,6 +203,10 @@ void connection_read(struct connection *connection, const void *bytes, size_t si
         if (connection->state == PAGE_CONNECTED || connection->state == PAGE_KEPT)
             busy(connection);
         unlock(connection);
+    } else if (connection->state == PAGE_KEPT) {
+        connection->rests = sight_rests(&connection->sight);
+        if (connection->rests)
+            drain_kept(connection->fd);
     }
 }
 

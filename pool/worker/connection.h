@@ -21,7 +21,8 @@ struct connection {
     uint32_t requests;
     pid_t tid;     /* the last one that came to know of its state */
     uint8_t state; /* enum page_state */
-    bool rests;    /* kept, and no byte of the next request is read */
+    int fd;
+    bool rests; /* kept, and no byte of the next request is read */
     bool lock;
     struct sight sight;
 };

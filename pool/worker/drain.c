@@ -152,11 +152,13 @@ bool drain_in_hand(void)
 
 void drain_give_up(void)
 {
+    int error = errno;
     swap();
     if (!__atomic_exchange_n(&gave_up, true, __ATOMIC_SEQ_CST)) {
         __atomic_add_fetch(&process.page->report.drained, 1, __ATOMIC_SEQ_CST);
         wake_master();
     }
+    errno = error;
 }
 
 void drain_last_closed(void)

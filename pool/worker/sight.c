@@ -22,6 +22,11 @@ bool sight_keeps(const struct sight *sight)
     return sight->keeps;
 }
 
+bool sight_rests(const struct sight *sight)
+{
+    return sight->keeps && sight->open == 0 && sight->in.gathered == 0 && sight->in.left == 0;
+}
+
 /* ---- what is told ---- */
 
 static unsigned begun(struct sight *sight)

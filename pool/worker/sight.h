@@ -86,4 +86,8 @@ unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size);
 /* True when the request in hand, or the one that ended last, asked to keep the connection. */
 bool sight_keeps(const struct sight *sight);
 
+/* True when a kept connection is between two requests: none is in hand, and of the next one no byte was read.
+ * What was left to be read of the last one (its empty STDIN record, with many a program) changes nothing. */
+bool sight_rests(const struct sight *sight);
+
 #endif

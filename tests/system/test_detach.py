@@ -93,7 +93,7 @@ def test_master_has_let_go_of_where_it_came_from(directory, make_pool):
 
 
 def test_worker_starts_as_clean_as_ever(make_pool):
-    pool = make_pool(command=[build.worker("inspect")], workers=1)
+    pool = make_pool(command=[build.worker("inspect")], workers=1, observe="kernel")
     assert pool.detach().returncode == 0
     told = json.loads(pool.request("/").body)
     assert told["descriptors"] == [0, 1, 2] and told["parent"] == pool.pid

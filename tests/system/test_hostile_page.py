@@ -55,7 +55,7 @@ def test_page_of_a_worker(directory, make_pool, make_load, record_property):
         for pid in before:
             row = rows[pid]
             assert row["state"] == "serving" and row["observe"] == "preload", row
-            assert row["current"] is None or row["current"]["uri"].startswith("/x?"), row
+            assert not row["current"] or (row["current"]["uri"] or "/x?").startswith("/x?"), row
             assert sum(row["connections"].values()) <= 1, row
     with Watch(pool, check) as watch:
         wait_until(lambda: overwritten(pool) >= TIMES, 60 + 20 * TIMES / RATE, f"{TIMES} times")

@@ -25,11 +25,12 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 @pytest.fixture
 def make(directory, make_pool):
-    """make(worker, *arguments, **settings): a pool of ours whose worker any user gets at."""
+    """make(worker, *arguments, **settings): a pool of ours whose worker any user gets at. What a worker is given
+    but for the library's sake (test_preload) is looked at here."""
     def pool(worker, *arguments, as_user=None, **settings):
         program = str(shutil.copy(build.worker(worker), directory / worker))
         made = make_pool(command=[program, *arguments], **({"user": as_user} if as_user else {}))
-        made.write(**settings)
+        made.write(**{"observe": "kernel", **settings})
         return made
     return pool
 

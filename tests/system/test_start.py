@@ -105,8 +105,9 @@ def test_worker_gets_what_the_file_says(directory, make_pool):
 
 
 def test_worker_starts_clean(make_pool):
-    """No descriptor but 0, 1, 2; no signal blocked or ignored; leader of a process group of its own."""
-    pool = make_pool(command=[build.worker("inspect")], workers=1).up()
+    """No descriptor but 0, 1, 2; no signal blocked or ignored; leader of a process group of its own. (What the
+    library needs goes with the first accept: test_preload.)"""
+    pool = make_pool(command=[build.worker("inspect")], workers=1, observe="kernel").up()
     told = json.loads(pool.request("/").body)
     assert told["descriptors"] == [0, 1, 2]
     assert int(told["SigBlk"], 16) == 0 and int(told["SigIgn"], 16) == 0

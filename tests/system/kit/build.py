@@ -39,6 +39,10 @@ def fcgipool():
     return built("fcgipool")
 
 
+def library():
+    return built("libfcgipool_preload.so")
+
+
 def worker(name):
     """The path of a test worker: a built program, or a script."""
     script = WORKERS / name

@@ -58,6 +58,7 @@ class Pool:
         self.terminal = None  # descriptor of a terminal that the master is to have
         self.stderr = None  # descriptor for its standard error; else it goes to log_file
         self.binary = binary or self.within_reach(build.fcgipool(), "fcgipool")
+        self.within_reach(build.library(), "libfcgipool_preload.so")
         self.log_file = directory / "master.log"
         self.process = None
         self.tree = Tree(uuid.uuid4().hex, directory)
@@ -72,6 +73,7 @@ class Pool:
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith(("FCGIPOOL_", "LISTEN_", "NOTIFY_", "WATCHDOG_"))}
         self.environment.update({MARK: self.tree.mark, "XDG_RUNTIME_DIR": str(runtime)})
+        self.environment["PHP_FCGI_MAX_REQUESTS"] = "0"  # php-cgi leaves after 500 otherwise
         self.environment.update(environment or {})
         self.write()
 

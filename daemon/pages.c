@@ -1,0 +1,157 @@
+/* Pages and the library that writes them; see pages.h. */
+#include "daemon/pages.h"
+
+#include "daemon/base/memory.h"
+#include "daemon/kernel/shared_memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PRELOAD "LD_PRELOAD="
+
+/* ---- the library ---- */
+
+/* The directory of this program, without a slash at the end. */
+static int own_directory(char *ret_path, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", ret_path, size - 1);
+    if (length < 0)
+        return -errno;
+    ret_path[length] = '\0';
+    *strrchr(ret_path, '/') = '\0';
+    return 0;
+}
+
+/* Beside the program, as in a build directory, or where the installation puts it, wherever that was moved to.
+ */
+static int find_library(char *ret_path, size_t size, struct problem *problem)
+{
+    static const char *const places[] = {"/" PAGES_LIBRARY, "/" FCGIPOOL_LIBRARY_PATH "/" PAGES_LIBRARY};
+    char own[PATH_MAX], path[PATH_MAX + sizeof FCGIPOOL_LIBRARY_PATH + sizeof PAGES_LIBRARY];
+    int result = own_directory(own, sizeof own);
+    if (result)
+        return problem_set(problem, result, "/proc/self/exe: %s", strerror(-result));
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", own, places[i]);
+        char *real __attribute__((cleanup(memory_free_text))) = realpath(path, NULL);
+        if (!real)
+            continue;
+        if (strpbrk(real, " :")) /* LD_PRELOAD is a list */
+            return problem_set(problem, -EINVAL, "%s has a space or a colon in its path", real);
+        if (strlen(real) >= size)
+            return problem_set(problem, -ENAMETOOLONG, "%s: %s", real, strerror(ENAMETOOLONG));
+        strcpy(ret_path, real);
+        return 0;
+    }
+    return problem_set(problem, -ENOENT, "%s is not beside the program, nor in %s", PAGES_LIBRARY,
+                       FCGIPOOL_LIBRARY_PATH);
+}
+
+/* ---- the pool's page ---- */
+
+int pages_open(struct pages *pages, struct problem *problem)
+{
+    void *memory;
+    int result = find_library(pages->library, sizeof pages->library, problem);
+    if (result)
+        return result;
+    result = shared_memory_new("fcgipool-pool", PAGE_POOL_BYTES, &memory, &pages->pool_fd);
+    if (result) {
+        pages->library[0] = '\0';
+        return problem_set(problem, result, "shared memory: %s", strerror(-result));
+    }
+    pages->pool = memory;
+    *pages->pool =
+        (struct page_pool){.magic = PAGE_POOL_MAGIC, .version = PAGE_VERSION, .size = PAGE_POOL_BYTES};
+    return 0;
+}
+
+void pages_close(struct pages *pages)
+{
+    shared_memory_free(pages->pool, PAGE_POOL_BYTES);
+    if (pages->pool_fd >= 0)
+        (void)close(pages->pool_fd);
+    *pages = (struct pages)PAGES_INIT;
+}
+
+/* ---- a worker's page ---- */
+
+static int new_page(const struct listener *listener, uint64_t incarnation, uint64_t max_requests,
+                    struct page **ret_page, int *ret_fd)
+{
+    void *memory;
+    struct stat status;
+    if (fstat(listener->fd, &status) != 0)
+        return -errno;
+    int result = shared_memory_new("fcgipool-page", PAGE_BYTES, &memory, ret_fd);
+    if (result)
+        return result;
+    struct page *page = memory;
+    page->about.magic = PAGE_MAGIC;
+    page->about.version = PAGE_VERSION;
+    page->about.size = PAGE_BYTES;
+    page->about.incarnation = incarnation;
+    page->about.listener_inode = status.st_ino;
+    page->about.listener_device = status.st_dev;
+    page->orders.max_requests = max_requests;
+    *ret_page = page;
+    return 0;
+}
+
+/* `envp` with the library before whatever is preloaded already, and the page's descriptors. */
+static void make_environment(const struct pages *pages, char *const *envp, struct pages_start *start)
+{
+    size_t count = 0, kept = 0;
+    const char *theirs = NULL;
+    while (envp[count])
+        count++;
+    start->envp = memory_must(calloc(count + 3, sizeof *start->envp));
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(envp[i], PRELOAD, strlen(PRELOAD)) == 0)
+            theirs = envp[i] + strlen(PRELOAD);
+        else
+            start->envp[kept++] = envp[i];
+    }
+    start->own[0] =
+        memory_text("%s%s%s%s", PRELOAD, pages->library, theirs && *theirs ? ":" : "", theirs ? theirs : "");
+    start->own[1] = memory_text("%s=%d:%d", PAGE_VARIABLE, start->fds[0], start->fds[1]);
+    start->envp[kept++] = start->own[0];
+    start->envp[kept] = start->own[1];
+}
+
+int pages_start(const struct pages *pages, const struct listener *listener, uint64_t incarnation,
+                uint64_t max_requests, char *const *envp, struct pages_start *ret_start)
+{
+    struct pages_start start = {.fds = {-1, pages->pool_fd}};
+    int result = new_page(listener, incarnation, max_requests, &start.page, &start.fds[0]);
+    if (result)
+        return result;
+    make_environment(pages, envp, &start);
+    *ret_start = start;
+    return 0;
+}
+
+void pages_start_fini(struct pages_start *start)
+{
+    if (!start->envp)
+        return;
+    shared_memory_free(start->page, PAGE_BYTES);
+    (void)close(start->fds[0]);
+    free(start->envp);
+    free(start->own[0]);
+    free(start->own[1]);
+    *start = (struct pages_start){0};
+}
+
+void pages_drop(const struct pages *pages, struct page *page)
+{
+    if (!page)
+        return;
+    for (int i = 0; i < PAGE_ACCEPTORS; i++)
+        if (__atomic_load_n(&page->acceptors[i].waiting, __ATOMIC_SEQ_CST) == 1)
+            (void)__atomic_sub_fetch(&pages->pool->idle, 1, __ATOMIC_SEQ_CST);
+    shared_memory_free(page, PAGE_BYTES);
+}

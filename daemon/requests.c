@@ -1,0 +1,377 @@
+/* What workers have in hand; see requests.h. */
+#include "daemon/requests.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/kernel/hangup.h"
+#include "daemon/master.h"
+#include "daemon/observe.h"
+#include "daemon/retirements.h"
+#include "daemon/slowlog.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MS        UINT64_C(1000000) /* in nanoseconds */
+#define SAMPLE_MS 1000
+#define RETRY_MS  100 /* what could not be ended is tried again so much later */
+
+/* One look at all workers. */
+struct glance {
+    struct master *master;
+    uint64_t now_ns;
+    uint64_t next_ns; /* when to look again */
+    uint64_t requests;
+    bool in_hand; /* somebody has something in hand */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void look_again(struct glance *glance, uint64_t at_ns)
+{
+    if (at_ns < glance->next_ns)
+        glance->next_ns = at_ns;
+}
+
+/* Whether what has lasted since `begun_ns` is over the limit (0: none); if not yet, it is to be looked at
+ * when it will be. `ret_news`: it was not so at the look before. */
+static bool is_over(struct glance *glance, uint64_t begun_ns, int64_t limit_ms, bool *ret_news)
+{
+    uint64_t end_ns = begun_ns + (uint64_t)limit_ms * MS;
+    *ret_news = false;
+    if (limit_ms == 0)
+        return false;
+    if (end_ns > glance->now_ns) {
+        look_again(glance, end_ns);
+        return false;
+    }
+    *ret_news = end_ns > glance->master->requests.looked_ns;
+    return true;
+}
+
+/* ---- one worker ---- */
+
+/* A row tells a pid that may be anybody's, or of a process that has died and left the row behind. */
+static bool is_member(int32_t pid, void *group)
+{
+    return pid > 0 && getpgid(pid) == *(const pid_t *)group;
+}
+
+void requests_read(const struct worker *worker, struct page_view *ret_view)
+{
+    pid_t group = worker->pid;
+    page_read(worker->page, now_ns(), ret_view);
+    page_view_filter(ret_view, is_member, &group);
+}
+
+static const char *shown(const char *text)
+{
+    return *text ? text : "-";
+}
+
+static void log_overdue(const struct glance *glance, uint32_t slot, const struct page_view_connection *c)
+{
+    log_warning("worker %u pid %ld: %s %s has taken %.3f s, more than timeout", slot, (long)c->pid,
+                shown(c->method), shown(c->uri), (double)(glance->now_ns - c->begun_ns) / 1e9);
+}
+
+/* A worker that is watched from outside must not be stopped by anybody else. */
+static void report_slow(const struct glance *glance, uint32_t slot, const struct page_view_connection *c)
+{
+    const struct master *master = glance->master;
+    const struct worker *worker = &master->workers[slot];
+    struct slow_request request = {
+        .slot = slot,
+        .pid = c->pid,
+        .method = c->method,
+        .uri = c->uri,
+        .age_ms = (int64_t)((glance->now_ns - c->begun_ns) / MS),
+        .no_stack = master->policy.slots[slot].state == SLOT_RETIRING && worker->drain.given_up,
+    };
+    slowlog_report(master->slowlog, &request);
+}
+
+static void report_overdue(struct glance *glance, uint32_t slot, unsigned overdue, unsigned others)
+{
+    bool *said = &glance->master->workers[slot].overdue;
+    if (overdue) {
+        look_again(glance, glance->now_ns + RETRY_MS * MS);
+        *said = true;
+        master_event(glance->master, EVENT_OVERDUE, slot, others);
+    } else if (*said) {
+        *said = false;
+        master_event(glance->master, EVENT_IN_TIME, slot, 0);
+    }
+}
+
+/* Requests in the hand of one worker. */
+static void see_busy(struct glance *glance, uint32_t slot, const struct page_view *view)
+{
+    const struct settings *settings = &glance->master->settings;
+    /* Who waits in the same worker may have a request in hand the next moment. */
+    unsigned overdue = 0, others = view->scan.overflow + view->scan.waiting;
+    bool news;
+    for (uint32_t i = 0; i < view->connection_count; i++) {
+        const struct page_view_connection *c = &view->connections[i];
+        if (c->state != PAGE_BUSY)
+            continue;
+        if (is_over(glance, c->begun_ns, settings->slowlog_threshold_ms, &news) && news)
+            report_slow(glance, slot, c);
+        if (!is_over(glance, c->begun_ns, settings->timeout_ms, &news)) {
+            others++;
+            continue;
+        }
+        overdue++;
+        if (news)
+            log_overdue(glance, slot, c);
+    }
+    report_overdue(glance, slot, overdue, others);
+}
+
+/* What a hang-up has to know to be sure of its connection. */
+struct silence {
+    const struct page *page;
+    const struct page_view_connection *connection;
+};
+
+static bool is_silent_still(void *context)
+{
+    const struct silence *silence = context;
+    return page_still(silence->page, silence->connection);
+}
+
+static void hang_up(struct glance *glance, uint32_t slot, const struct page_view_connection *c)
+{
+    struct master *master = glance->master;
+    struct worker *worker = &master->workers[slot];
+    struct silence silence = {.page = worker->page, .connection = c};
+    double age = (double)(glance->now_ns - c->begun_ns) / 1e9;
+    int result =
+        hangup_connection(&master->listener.address, worker->pid, c->pid, c->fd, is_silent_still, &silence);
+    look_again(glance, glance->now_ns + RETRY_MS * MS);
+    if (result == 0)
+        log_warning("worker %u pid %ld: a client has sent no request for %.3f s, more than "
+                    "request_header_timeout, and is hung up on",
+                    slot, (long)c->pid, age);
+    else
+        log_limited(
+            &master->limit_hangups, LOG_LEVEL_WARNING,
+            "worker %u pid %ld: a client has sent no request for %.3f s, and cannot be hung up on: %s", slot,
+            (long)c->pid, age, strerror(-result));
+}
+
+static void see_connected(struct glance *glance, uint32_t slot, const struct page_view *view)
+{
+    int64_t limit_ms = glance->master->settings.request_header_timeout_ms;
+    bool news;
+    for (uint32_t i = 0; i < view->connection_count; i++)
+        if (view->connections[i].state == PAGE_CONNECTED &&
+            is_over(glance, view->connections[i].begun_ns, limit_ms, &news))
+            hang_up(glance, slot, &view->connections[i]);
+}
+
+static void see_limit(struct glance *glance, uint32_t slot, const struct page_scan *scan)
+{
+    const struct master *master = glance->master;
+    uint64_t limit = policy_max_requests(&master->policy, slot);
+    if (limit && scan->requests >= limit)
+        master_event(glance->master, EVENT_RECYCLE, slot, REASON_MAX_REQUESTS);
+}
+
+static void see_worker(struct glance *glance, uint32_t slot)
+{
+    struct worker *worker = &glance->master->workers[slot];
+    enum slot_state state = glance->master->policy.slots[slot].state;
+    struct page_scan scan;
+    if (!worker_tells(worker))
+        return;
+    page_scan(worker->page, glance->now_ns, &scan);
+    glance->requests += scan.requests;
+    if (scan.numbers[PAGE_BUSY] || scan.numbers[PAGE_CONNECTED] || scan.numbers[PAGE_FINISHING])
+        glance->in_hand = true;
+    if (state == SLOT_SERVING)
+        see_limit(glance, slot, &scan);
+    if ((state != SLOT_SERVING && state != SLOT_RETIRING) ||
+        !(scan.numbers[PAGE_BUSY] || scan.numbers[PAGE_CONNECTED] || worker->overdue))
+        return;
+    struct page_view view;
+    requests_read(worker, &view);
+    see_busy(glance, slot, &view);
+    see_connected(glance, slot, &view);
+}
+
+/* ---- all workers ---- */
+
+/* Requests that begin after this look are over their limits this much later at the soonest. */
+static void expect_limits(struct glance *glance)
+{
+    const struct settings *settings = &glance->master->settings;
+    const int64_t limits_ms[] = {settings->timeout_ms, settings->slowlog_threshold_ms,
+                                 settings->request_header_timeout_ms};
+    for (size_t i = 0; i < sizeof limits_ms / sizeof *limits_ms; i++)
+        if (limits_ms[i])
+            look_again(glance, glance->now_ns + (uint64_t)limits_ms[i] * MS);
+}
+
+static void see_all(struct glance *glance)
+{
+    glance->requests = glance->master->requests.total;
+    glance->in_hand = false;
+    for (uint32_t i = 0; i < glance->master->policy.slot_count; i++)
+        see_worker(glance, i);
+}
+
+static void see_queue(struct master *master)
+{
+    uint32_t queued, limit;
+    if (listener_queue(&master->listener, &queued, &limit) == 0 && queued > master->requests.queue_peak)
+        master->requests.queue_peak = queued;
+}
+
+/* Whether the bit was armed and has been taken; it is armed again. */
+static bool rearm(struct master *master, uint32_t bit)
+{
+    return !(__atomic_fetch_or(&master->pages.pool->armed, bit, __ATOMIC_SEQ_CST) & bit);
+}
+
+/* Whether there was any work since the sample before. */
+static bool sample(struct master *master, uint64_t requests, int64_t now_ms)
+{
+    struct requests *r = &master->requests;
+    struct latency served;
+    bool worked = requests != r->sampled;
+    (void)requests_total(master, &served);
+    tally_add(&r->tally, requests, &served, now_ms);
+    see_queue(master);
+    r->sampled = requests;
+    r->sampled_ms = now_ms;
+    return worked;
+}
+
+static void run_at(struct master *master, uint64_t at_ns, uint64_t from_ns)
+{
+    double after = at_ns > from_ns ? (double)(at_ns - from_ns) / 1e9 : 0.0;
+    ev_timer_stop(master->loop, &master->requests.look);
+    ev_now_update(master->loop);
+    ev_timer_set(&master->requests.look, after, 0.0);
+    ev_timer_start(master->loop, &master->requests.look);
+}
+
+/* Nothing is in hand, and nothing was done of late: the next request wakes us. One that came in before the
+ * bit was armed is seen by the second look. */
+static bool may_sleep(struct glance *glance)
+{
+    if (glance->in_hand)
+        return false;
+    (void)rearm(glance->master, PAGE_WAKE_REQUEST);
+    see_all(glance);
+    return !glance->in_hand && glance->requests == glance->master->requests.sampled;
+}
+
+static void look_at_workers(struct master *master)
+{
+    struct requests *r = &master->requests;
+    struct glance glance = {.master = master, .now_ns = now_ns(), .next_ns = UINT64_MAX};
+    int64_t now_ms = (int64_t)(glance.now_ns / MS);
+    bool due = now_ms - r->sampled_ms >= SAMPLE_MS;
+    if (!master->pages.pool)
+        return;
+    see_all(&glance);
+    bool worked = due ? sample(master, glance.requests, now_ms) : true;
+    if (!worked && may_sleep(&glance)) {
+        ev_timer_stop(master->loop, &r->look);
+    } else {
+        look_again(&glance, (uint64_t)(r->sampled_ms + SAMPLE_MS) * MS);
+        expect_limits(&glance);
+        run_at(master, glance.next_ns, glance.now_ns);
+    }
+    r->looked_ns = glance.now_ns;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)events;
+    look_at_workers(timer->data);
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *async, int events)
+{
+    struct master *master = async->data;
+    (void)loop, (void)events;
+    if (rearm(master, PAGE_WAKE_ALL_BUSY)) {
+        master->requests.all_busy++;
+        see_queue(master);
+    }
+    if (policy_count(&master->policy, SLOT_STARTING))
+        observe_starts_now(master);
+    if (policy_count(&master->policy, SLOT_RETIRING))
+        retirements_start(master);
+    look_at_workers(master);
+}
+
+void requests_limit(struct master *master)
+{
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        if (master->workers[i].page)
+            __atomic_store_n(&master->workers[i].page->orders.max_requests,
+                             policy_max_requests(&master->policy, i), __ATOMIC_SEQ_CST);
+    look_at_workers(master);
+}
+
+/* ---- totals ---- */
+
+uint64_t requests_total(const struct master *master, struct latency *ret_served)
+{
+    uint64_t total = master->requests.total;
+    *ret_served = master->requests.served;
+    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
+        struct page_view view;
+        if (!worker_tells(&master->workers[i]))
+            continue;
+        page_read(master->workers[i].page, 0, &view);
+        total += view.scan.requests;
+        latency_add(ret_served, &view.service);
+    }
+    return total;
+}
+
+void requests_gone(struct master *master, uint32_t slot)
+{
+    struct page_view view;
+    if (!worker_tells(&master->workers[slot]))
+        return;
+    page_read(master->workers[slot].page, 0, &view);
+    master->requests.total += view.scan.requests;
+    latency_add(&master->requests.served, &view.service);
+}
+
+/* ---- life ---- */
+
+void requests_init(struct master *master)
+{
+    ev_init(&master->requests.look, on_look);
+    master->requests.look.data = master;
+    tally_init(&master->requests.tally, clock_now_ms());
+}
+
+void requests_start(struct master *master)
+{
+    int result = 0;
+    if (!master->pages.pool)
+        return;
+    (void)rearm(master, PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY);
+    result = wakeup_start(&master->wakeup, master->pages.pool, master->loop, on_wake, master);
+    if (result)
+        log_error("no thread to be woken by workers: %s; requests are not looked at", strerror(-result));
+}
+
+void requests_stop(struct master *master)
+{
+    wakeup_stop(&master->wakeup);
+    ev_timer_stop(master->loop, &master->requests.look);
+}

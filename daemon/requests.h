@@ -1,0 +1,47 @@
+/*
+ * What workers have in hand, by their pages: requests that last too long, clients that send none, workers
+ * that have done enough; and the totals that status shows. Looked at when a worker wakes the master, once a
+ * second while there is work, and exactly when the next limit is reached; not at all in an idle pool.
+ */
+#ifndef FCGIPOOL_DAEMON_REQUESTS_H
+#define FCGIPOOL_DAEMON_REQUESTS_H
+
+#include "pool/latency.h"
+#include "pool/page_read.h"
+#include "pool/tally.h"
+
+#include <ev.h>
+#include <stdint.h>
+
+struct master;
+struct worker;
+
+struct requests {
+    ev_timer look;
+    uint64_t looked_ns;    /* the time of the last look */
+    int64_t sampled_ms;    /* and of the last sample of the totals */
+    uint64_t sampled;      /* requests begun until then */
+    uint64_t total;        /* begun by workers who have gone */
+    struct latency served; /* by them */
+    struct tally tally;
+    uint32_t queue_peak;
+    uint64_t all_busy; /* how often the last idle place was taken */
+};
+
+void requests_init(struct master *master);
+void requests_start(struct master *master);
+void requests_stop(struct master *master);
+
+/* The settings have new values: limits hold at once. */
+void requests_limit(struct master *master);
+
+/* What the page of a worker shows (worker_tells) of its living processes. */
+void requests_read(const struct worker *worker, struct page_view *ret_view);
+
+/* A worker has gone: its page is counted a last time. */
+void requests_gone(struct master *master, uint32_t slot);
+
+/* Begun so far by all workers, and the times of service of those that have ended. */
+uint64_t requests_total(const struct master *master, struct latency *ret_served);
+
+#endif

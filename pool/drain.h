@@ -1,0 +1,33 @@
+/*
+ * How a retiring worker that tells of itself is led out, step by step: it gives up the listener by itself,
+ * and is never sent a signal that could reach a request. Pure; the shell does what drain_look says.
+ */
+#ifndef FCGIPOOL_POOL_DRAIN_H
+#define FCGIPOOL_POOL_DRAIN_H
+
+#include "pool/page_read.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A worker that is free and should have left is helped after this time. */
+#define DRAIN_PATIENCE_MS 1000
+
+enum drain_step {
+    DRAIN_WAIT,   /* nothing to do */
+    DRAIN_WAKE,   /* PAGE_DRAIN_SIGNAL to the group: somebody waits for a connection that is not to come */
+    DRAIN_END,    /* SIGTERM to the group: it has given up the listener and has nothing in hand */
+    DRAIN_GIVE_UP /* it does not do as it was told: look at it from outside, from now on */
+};
+
+/* Begins as {0}. */
+struct drain {
+    int64_t free_since_ms; /* 0: it has something in hand */
+    bool ended;            /* SIGTERM was sent */
+    bool given_up;
+};
+
+/* The next step, by what the page shows after its `drain` was set. */
+enum drain_step drain_look(struct drain *drain, const struct page_scan *page, int64_t now_ms);
+
+#endif
