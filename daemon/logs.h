@@ -1,6 +1,6 @@
 /*
- * The files that a pool writes lines to: the log and, with worker_output "file", worker_output_file. Opened
- * at start, and anew when they were renamed (USR1, `fcgipool reopen`).
+ * The files that a pool writes lines to: the log, slowlog.file and, with worker_output "file",
+ * worker_output_file. Opened at start, and anew when they were renamed (USR1, `fcgipool reopen`).
  */
 #ifndef FCGIPOOL_DAEMON_LOGS_H
 #define FCGIPOOL_DAEMON_LOGS_H

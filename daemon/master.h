@@ -72,6 +72,7 @@ struct master {
     struct log_limit limit_starts; /* repeated troubles, each rate-limited by itself */
     struct log_limit limit_exits;
     struct log_limit limit_state;
+    struct log_limit limit_overdue;
     struct log_limit limit_hangups;
 };
 

@@ -76,7 +76,8 @@ static const char *shown(const char *text)
 
 static void log_overdue(const struct glance *glance, uint32_t slot, const struct page_view_connection *c)
 {
-    log_warning("worker %u pid %ld: %s %s has taken %.3f s, more than timeout", slot, (long)c->pid,
+    log_limited(&glance->master->limit_overdue, LOG_LEVEL_WARNING,
+                "worker %u pid %ld: %s %s has taken %.3f s, more than timeout", slot, (long)c->pid,
                 shown(c->method), shown(c->uri), (double)(glance->now_ns - c->begun_ns) / 1e9);
 }
 
@@ -145,7 +146,8 @@ static bool is_silent_still(void *context)
     return page_still(silence->page, silence->connection);
 }
 
-static void hang_up(struct glance *glance, uint32_t slot, const struct page_view_connection *c)
+/* Again and again, as long as the worker does not notice; said once. */
+static void hang_up(struct glance *glance, uint32_t slot, const struct page_view_connection *c, bool news)
 {
     struct master *master = glance->master;
     struct worker *worker = &master->workers[slot];
@@ -154,15 +156,14 @@ static void hang_up(struct glance *glance, uint32_t slot, const struct page_view
     int result =
         hangup_connection(&master->listener.address, worker->pid, c->pid, c->fd, is_silent_still, &silence);
     look_again(glance, glance->now_ns + RETRY_MS * MS);
-    if (result == 0)
-        log_warning("worker %u pid %ld: a client has sent no request for %.3f s, more than "
-                    "request_header_timeout, and is hung up on",
-                    slot, (long)c->pid, age);
-    else
-        log_limited(
-            &master->limit_hangups, LOG_LEVEL_WARNING,
-            "worker %u pid %ld: a client has sent no request for %.3f s, and cannot be hung up on: %s", slot,
-            (long)c->pid, age, strerror(-result));
+    bool gone = result == -ESRCH || result == -EBADF || result == -ENOENT; /* it has ended meanwhile */
+    if (gone || !news)
+        return;
+    log_limited(&master->limit_hangups, LOG_LEVEL_WARNING,
+                "worker %u pid %ld: a client has sent no request for %.3f s, more than "
+                "request_header_timeout, and %s%s",
+                slot, (long)c->pid, age, result ? "cannot be hung up on: " : "is hung up on",
+                result ? strerror(-result) : "");
 }
 
 static void see_connected(struct glance *glance, uint32_t slot, const struct page_view *view)
@@ -172,7 +173,7 @@ static void see_connected(struct glance *glance, uint32_t slot, const struct pag
     for (uint32_t i = 0; i < view->connection_count; i++)
         if (view->connections[i].state == PAGE_CONNECTED &&
             is_over(glance, view->connections[i].begun_ns, limit_ms, &news))
-            hang_up(glance, slot, &view->connections[i]);
+            hang_up(glance, slot, &view->connections[i], news);
 }
 
 static void see_limit(struct glance *glance, uint32_t slot, const struct page_scan *scan)
