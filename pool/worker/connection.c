@@ -210,7 +210,7 @@ void connection_read(struct connection *connection, const void *bytes, size_t si
     }
 }
 
-void connection_wrote(struct connection *connection, int fd, const void *bytes, size_t size)
+void connection_wrote(struct connection *connection, const void *bytes, size_t size)
 {
     if (PROCESS_LIKELY(!sight_keeps(&connection->sight)) ||
         !(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED))
@@ -222,7 +222,7 @@ void connection_wrote(struct connection *connection, int fd, const void *bytes, 
         connection->rests = true;
     }
     unlock(connection);
-    drain_kept(fd);
+    drain_kept(connection->fd);
 }
 
 void connection_read_vector(struct connection *connection, const struct iovec *parts, int parts_count,
@@ -236,13 +236,13 @@ void connection_read_vector(struct connection *connection, const struct iovec *p
     }
 }
 
-void connection_wrote_vector(struct connection *connection, int fd, const struct iovec *parts,
-                             int parts_count, size_t size)
+void connection_wrote_vector(struct connection *connection, const struct iovec *parts, int parts_count,
+                             size_t size)
 {
     for (int i = 0; i < parts_count && size > 0; i++) {
         size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
         if (part > 0)
-            connection_wrote(connection, fd, parts[i].iov_base, part);
+            connection_wrote(connection, parts[i].iov_base, part);
         size -= part;
     }
 }

@@ -35,9 +35,9 @@ void connection_close(struct connection *connection);
 
 /* Bytes were read from it, or written to it. */
 void connection_read(struct connection *connection, const void *bytes, size_t size);
-void connection_wrote(struct connection *connection, int fd, const void *bytes, size_t size);
+void connection_wrote(struct connection *connection, const void *bytes, size_t size);
 void connection_read_vector(struct connection *connection, const struct iovec *parts, int count, size_t size);
-void connection_wrote_vector(struct connection *connection, int fd, const struct iovec *parts, int count,
+void connection_wrote_vector(struct connection *connection, const struct iovec *parts, int count,
                              size_t size);
 
 /* Its writing side is shut: the response is complete. */

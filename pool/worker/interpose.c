@@ -208,33 +208,33 @@ EXPORTED ssize_t __recvfrom_chk(int fd, void *bytes, size_t size, size_t room, i
 
 EXPORTED ssize_t write(int fd, const void *bytes, size_t length)
 {
-    return WRITES(fd, NEXT(write)(fd, bytes, length), connection_wrote(connection, fd, bytes, (size_t)size));
+    return WRITES(fd, NEXT(write)(fd, bytes, length), connection_wrote(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     return WRITES(fd, NEXT(writev)(fd, parts, count),
-                  connection_wrote_vector(connection, fd, parts, count, (size_t)size));
+                  connection_wrote_vector(connection, parts, count, (size_t)size));
 }
 
 EXPORTED ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
     return WRITES(fd, NEXT(send)(fd, bytes, length, flags),
-                  connection_wrote(connection, fd, bytes, (size_t)size));
+                  connection_wrote(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *address,
                         socklen_t address_length)
 {
     return WRITES(fd, NEXT(sendto)(fd, bytes, length, flags, address, address_length),
-                  connection_wrote(connection, fd, bytes, (size_t)size));
+                  connection_wrote(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     return WRITES(
         fd, NEXT(sendmsg)(fd, message, flags),
-        connection_wrote_vector(connection, fd, message->msg_iov, (int)message->msg_iovlen, (size_t)size));
+        connection_wrote_vector(connection, message->msg_iov, (int)message->msg_iovlen, (size_t)size));
 }
 
 /* ---- ends ---- */
