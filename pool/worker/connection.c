@@ -176,6 +176,17 @@ void connection_open(struct connection *connection, int fd, pid_t tid)
     __atomic_add_fetch(&process.page->report.accepts, 1, __ATOMIC_RELAXED);
 }
 
+void connection_move(struct connection *connection, int fd)
+{
+    struct page_connection *row = connection->row;
+    connection->fd = fd;
+    if (row) {
+        begin_write(row);
+        row->fd = fd;
+        end_write(row);
+    }
+}
+
 void connection_close(struct connection *connection)
 {
     lock(connection);

@@ -30,6 +30,9 @@ struct connection {
 /* `fd` was accepted by thread `tid`. */
 void connection_open(struct connection *connection, int fd, pid_t tid);
 
+/* It lives on as `fd`, a copy of its former descriptor. */
+void connection_move(struct connection *connection, int fd);
+
 /* It is closed, or found closed. */
 void connection_close(struct connection *connection);
 

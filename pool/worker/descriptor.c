@@ -74,6 +74,7 @@ static void bequeath(int fd, struct descriptor *entry)
         return;
     }
     to->connection = entry->connection;
+    connection_move(&to->connection, heir);
     to->copies = entry->copies - 1;
     to->kind = DESCRIPTOR_CONNECTION;
 }

@@ -112,6 +112,23 @@ static void counts_whatever_the_way(void **state)
     serves(2, TEST_WAYS, "children");
 }
 
+/* The first number is closed, the request comes over the second. */
+static void tells_the_descriptor_that_is_left(void **state)
+{
+    uint8_t bytes[4096];
+    char name[64];
+    size_t length = request("/copy", 0, bytes, sizeof bytes) - FCGI_HEADER_LENGTH; /* the end is missing */
+    struct worker worker = SPAWN(&world, TEST_WAYS, "copy");
+    int fd = dial(&world);
+    (void)state;
+    assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+    WAIT(connections(&worker, PAGE_BUSY) == 1);
+    (void)snprintf(name, sizeof name, "/proc/%d/fd/%d", worker.pid, only_connection(&worker)->fd);
+    assert_int_equal(access(name, F_OK), 0);
+    close(fd);
+    worker_kill(&worker);
+}
+
 /* A number that accept returns again was closed where nobody saw it. */
 static void notices_a_close_behind_its_back(void **state)
 {
@@ -251,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_each_phase, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_of_a_kept_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_whatever_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(tells_the_descriptor_that_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
         cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
