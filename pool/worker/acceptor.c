@@ -60,16 +60,22 @@ void acceptor_enter(void)
     begin();
 }
 
+static int set_busy(void)
+{
+    __atomic_store_n(&mine->waiting, 0, __ATOMIC_RELEASE);
+    return __atomic_sub_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
+}
+
 bool acceptor_wait(void)
 {
     /* The flag first and the look after it: the master sets `drain` and looks at the flag after that, so one
-     * of the two sees the other. */
-    __atomic_store_n(&mine->waiting, 1, __ATOMIC_SEQ_CST);
+     * of the two sees the other. What stands between keeps them in order. */
+    __atomic_store_n(&mine->waiting, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
     if (PROCESS_UNLIKELY(__atomic_load_n(&process.page->orders.drain, __ATOMIC_SEQ_CST))) {
-        __atomic_store_n(&mine->waiting, 0, __ATOMIC_SEQ_CST);
+        (void)set_busy();
         return false;
     }
-    __atomic_add_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
     process_let_signal();
     return true;
 }
@@ -77,8 +83,7 @@ bool acceptor_wait(void)
 int acceptor_leave(void)
 {
     process_hold_signal();
-    __atomic_store_n(&mine->waiting, 0, __ATOMIC_SEQ_CST);
-    return __atomic_sub_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
+    return set_busy();
 }
 
 void acceptor_signal_others(void)

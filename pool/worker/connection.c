@@ -12,13 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int open_count;
-
-int connection_count(void)
-{
-    return __atomic_load_n(&open_count, __ATOMIC_SEQ_CST);
-}
-
 static void lock(struct connection *connection)
 {
     while (__atomic_test_and_set(&connection->lock, __ATOMIC_ACQUIRE))
@@ -59,7 +52,7 @@ static void free_row(struct page_connection *row)
     row->since_ns = row->request_ns = 0;
     row->method[0] = row->uri[0] = '\0';
     end_write(row);
-    __atomic_store_n(&row->state, PAGE_FREE, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&row->state, PAGE_FREE, __ATOMIC_RELEASE);
 }
 
 /* Frees the rows of processes that died with a connection. */
@@ -130,7 +123,7 @@ static void turn(struct connection *connection, enum page_state state)
             memcpy(row->method, connection->sight.method, sizeof row->method);
             memcpy(row->uri, connection->sight.uri, sizeof row->uri);
         }
-        __atomic_store_n(&row->state, state, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&row->state, state, __ATOMIC_RELAXED);
         end_write(row);
     }
 }
@@ -167,12 +160,11 @@ void connection_open(struct connection *connection, int fd, pid_t tid)
         row->tid = tid;
         row->fd = fd;
         row->requests = 0;
-        row->since_ns = process_now();
+        row->since_ns = process_tick();
         end_write(row);
     } else {
         __atomic_add_fetch(&process.page->report.overflow, 1, __ATOMIC_SEQ_CST);
     }
-    __atomic_add_fetch(&open_count, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&process.page->report.accepts, 1, __ATOMIC_RELAXED);
 }
 
@@ -198,8 +190,7 @@ void connection_close(struct connection *connection)
     else
         __atomic_sub_fetch(&process.page->report.overflow, 1, __ATOMIC_SEQ_CST);
     unlock(connection);
-    if (__atomic_sub_fetch(&open_count, 1, __ATOMIC_SEQ_CST) == 0)
-        drain_last_closed();
+    drain_closed();
 }
 
 void connection_read(struct connection *connection, const void *bytes, size_t size)
@@ -273,9 +264,4 @@ void connection_unseen(struct connection *connection)
     if (connection->state == PAGE_CONNECTED)
         busy(connection);
     unlock(connection);
-}
-
-void connection_forked(void)
-{
-    open_count = 0;
 }

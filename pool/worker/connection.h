@@ -49,12 +49,6 @@ void connection_finishes(struct connection *connection);
 /* From now on it is read where nobody can see it (stdio): what is in hand is one request till the end. */
 void connection_unseen(struct connection *connection);
 
-/* How many this process has. */
-int connection_count(void);
-
-/* In the child of a fork: it has none. */
-void connection_forked(void);
-
 /* Frees the rows that a former program of this process left. */
 void connection_forget(pid_t pid);
 

@@ -134,6 +134,17 @@ void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct con
     }
 }
 
+bool descriptor_any(enum descriptor_kind kind)
+{
+    for (int block = 0; block < DESCRIPTOR_BLOCKS; block++) {
+        for (int i = 0; descriptor_blocks[block] && i < DESCRIPTOR_BLOCK; i++) {
+            if (__atomic_load_n(&descriptor_blocks[block][i].kind, __ATOMIC_SEQ_CST) == kind)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void drop(int fd, struct connection *connection)
 {
     (void)connection;
@@ -144,5 +155,4 @@ void descriptor_forked(void)
 {
     descriptor_each(DESCRIPTOR_CONNECTION, drop);
     descriptor_each(DESCRIPTOR_COPY, drop);
-    connection_forked();
 }

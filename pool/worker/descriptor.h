@@ -66,6 +66,9 @@ int descriptor_copied(int fd, int copy);
 /* Calls `visit` for each entry of this kind. Async-signal-safe if `visit` is. */
 void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct connection *connection));
 
+/* True when there is an entry of this kind. */
+bool descriptor_any(enum descriptor_kind kind);
+
 /* In the child of a fork: the listener stays, the connections are the parent's. */
 void descriptor_forked(void);
 

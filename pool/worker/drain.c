@@ -145,9 +145,8 @@ static void find_closed(int fd, struct connection *connection)
 
 bool drain_in_hand(void)
 {
-    if (connection_count() > 0)
-        descriptor_each(DESCRIPTOR_CONNECTION, find_closed);
-    return connection_count() > 0;
+    descriptor_each(DESCRIPTOR_CONNECTION, find_closed);
+    return descriptor_any(DESCRIPTOR_CONNECTION);
 }
 
 void drain_give_up(void)
@@ -161,9 +160,9 @@ void drain_give_up(void)
     errno = error;
 }
 
-void drain_last_closed(void)
+void drain_closed(void)
 {
-    if (PROCESS_UNLIKELY(drain_asked()))
+    if (PROCESS_UNLIKELY(drain_asked()) && !descriptor_any(DESCRIPTOR_CONNECTION))
         wake_master();
 }
 

@@ -39,8 +39,8 @@ int drain_refuse(bool returns);
 /* A request has ended on a kept connection: in the drain it is closed, unless more has come in. */
 void drain_kept(int fd);
 
-/* The last connection of this process was closed. */
-void drain_last_closed(void);
+/* A connection of this process was closed: in the drain the last one wakes the master. */
+void drain_closed(void);
 
 /* How many times this thread has had the signal. */
 unsigned drain_signals(void);

@@ -80,9 +80,10 @@ EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int fl
 
 EXPORTED int poll(struct pollfd *fds, nfds_t count, int ms)
 {
+    if (!wait_sees_poll(fds, count))
+        return NEXT(poll)(fds, count, ms);
     struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    return wait_sees_poll(fds, count) ? wait_poll(fds, count, ms < 0 ? NULL : &timeout, NULL)
-                                      : NEXT(poll)(fds, count, ms);
+    return wait_poll(fds, count, ms < 0 ? NULL : &timeout, NULL);
 }
 
 EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
@@ -140,9 +141,10 @@ EXPORTED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *eve
 
 EXPORTED int epoll_pwait(int epoll, struct epoll_event *events, int size, int ms, const sigset_t *mask)
 {
+    if (!wait_sees_epoll(epoll))
+        return NEXT(epoll_pwait)(epoll, events, size, ms, mask);
     struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    return wait_sees_epoll(epoll) ? wait_epoll(epoll, events, size, ms < 0 ? NULL : &timeout, mask)
-                                  : NEXT(epoll_pwait)(epoll, events, size, ms, mask);
+    return wait_epoll(epoll, events, size, ms < 0 ? NULL : &timeout, mask);
 }
 
 EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int size, int ms)

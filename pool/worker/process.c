@@ -32,11 +32,21 @@ struct process process;
 static int page_fd, pool_fd;
 static ino_t page_inode, pool_inode;
 
-uint64_t process_now(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+uint64_t process_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t process_tick(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 /* The kernel's own call: libc's would take the set of the whole library, and the shims in front of it. */
