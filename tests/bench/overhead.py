@@ -193,7 +193,7 @@ def calls(directory):
 COUNTERS = {
     "callgrind": (lambda directory: [build.installed("valgrind"), "--tool=callgrind", f"--callgrind-out-file={directory}/callgrind.%p"],
                   instructions),
-    "strace": (lambda directory: [build.installed("strace"), "-D", "-c", "-o", f"{directory}/calls"], calls)}
+    "strace": (lambda directory: [build.installed("strace"), "-DD", "-c", "-o", f"{directory}/calls"], calls)}
 
 
 def counted(tool, arm, kind, requests, directory, options):
