@@ -14,7 +14,8 @@ enum { FLAGS_AT = 2, SCGI_DIGITS_MAX = 7 };
 
 void sight_init(struct sight *sight)
 {
-    memset(sight, 0, sizeof *sight);
+    memset(sight, 0, offsetof(struct sight, lengths));
+    forget_request(sight);
 }
 
 bool sight_keeps(const struct sight *sight)

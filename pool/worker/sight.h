@@ -43,13 +43,7 @@ struct sight_record {
 
 /* Lives wherever the caller likes, to be copied or dropped at will. */
 struct sight {
-    /* Valid when SIGHT_BEGUN was returned, until the next sight_read. Cut, NUL-terminated unless full, any
-     * bytes. uri is REQUEST_URI, or SCRIPT_NAME, or DOCUMENT_URI; of several equal names the first that is
-     * not empty counts. */
-    char method[PAGE_METHOD];
-    char uri[PAGE_URI];
-
-    /* private */
+    /* private; zero at first, down to `lengths` */
     uint8_t protocol;
     bool keeps;        /* FCGI_KEEP_CONN of the last BEGIN_REQUEST */
     bool begun;        /* SIGHT_BEGUN was told, SIGHT_ENDED was not */
@@ -70,6 +64,12 @@ struct sight {
     struct sight_record out;
     uint8_t lengths[8];
     char name[14]; /* as long as "REQUEST_METHOD" */
+
+    /* Valid when SIGHT_BEGUN was returned, until the next sight_read. Cut, NUL-terminated unless full, any
+     * bytes. uri is REQUEST_URI, or SCRIPT_NAME, or DOCUMENT_URI; of several equal names the first that is
+     * not empty counts. */
+    char method[PAGE_METHOD];
+    char uri[PAGE_URI];
 };
 
 /* Stands before the first byte of a connection. */
