@@ -64,7 +64,8 @@ enum page_state {
     PAGE_KEPT,      /* idle between two requests: FCGI_KEEP_CONN */
 };
 
-/* A thread that accepts. Free while pid is 0; taken by compare-and-swap. */
+/* A thread that accepts. Free while pid is 0; taken by compare-and-swap. `waiting` is written before `idle`
+ * of the pool's page, which keeps it in order. */
 struct page_acceptor {
     int32_t pid;
     int32_t tid;
@@ -74,7 +75,7 @@ struct page_acceptor {
 };
 
 /* Free while state is PAGE_FREE; taken by compare-and-swap. All but `state` is written between two increments
- * of `seq`, which is odd meanwhile. */
+ * of `seq`, which is odd meanwhile; from one state to the next, `state` is too. */
 struct page_connection {
     uint32_t seq;
     uint32_t state; /* enum page_state */
@@ -82,7 +83,7 @@ struct page_connection {
     int32_t tid;
     int32_t fd;
     uint32_t requests;   /* on this connection, the one in hand included */
-    uint64_t since_ns;   /* the state's begin */
+    uint64_t since_ns;   /* the state's begin; CONNECTED: the kernel's last tick before it */
     uint64_t request_ns; /* BUSY: the request's begin */
     char method[PAGE_METHOD];
     char uri[PAGE_URI]; /* REQUEST_URI, or SCRIPT_NAME without one */

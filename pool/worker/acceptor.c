@@ -60,7 +60,7 @@ void acceptor_enter(void)
     begin();
 }
 
-static int set_busy(void)
+static int wait_no_more(void)
 {
     __atomic_store_n(&mine->waiting, 0, __ATOMIC_RELEASE);
     return __atomic_sub_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
@@ -73,7 +73,7 @@ bool acceptor_wait(void)
     __atomic_store_n(&mine->waiting, 1, __ATOMIC_RELEASE);
     __atomic_add_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
     if (PROCESS_UNLIKELY(__atomic_load_n(&process.page->orders.drain, __ATOMIC_SEQ_CST))) {
-        (void)set_busy();
+        (void)wait_no_more();
         return false;
     }
     process_let_signal();
@@ -83,7 +83,7 @@ bool acceptor_wait(void)
 int acceptor_leave(void)
 {
     process_hold_signal();
-    return set_busy();
+    return wait_no_more();
 }
 
 void acceptor_signal_others(void)
