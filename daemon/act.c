@@ -27,15 +27,21 @@ static int open_output(struct master *master, uint32_t slot, struct output **ret
     return output_open(slot, strcmp(where, "file") == 0 ? master->output_file : NULL, ret_output, ret_fd);
 }
 
-/* Without the library the worker gets no page, and `ret_start` stays as it is. */
+/* Without the library, and where a page cannot be had, the worker gets none, and `ret_start` stays as it is.
+ */
 static int open_page(struct master *master, uint32_t index, struct pages_start *ret_start)
 {
     const struct slot *slot = &master->policy.slots[index];
     if (!master->pages.pool)
         return 0;
-    return pages_start(&master->pages, &master->listener, slot->incarnation,
-                       policy_max_requests(&master->policy, index), conf_environment(master->conf),
-                       ret_start);
+    int result =
+        pages_start(&master->pages, &master->listener, slot->incarnation,
+                    policy_max_requests(&master->policy, index), conf_environment(master->conf), ret_start);
+    if (result == 0 || master->pages.required)
+        return result;
+    log_limited(&master->limit_starts, LOG_LEVEL_WARNING, "worker %u is observed from outside: %s", index,
+                strerror(-result));
+    return 0;
 }
 
 /* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */

@@ -64,6 +64,7 @@ struct master {
     ev_timer look_starts;   /* while workers start: do they accept? */
     ev_timer look_retired;  /* while workers retire: have they no request in hand? */
     ev_timer weigh;         /* while max_memory is set: who is too large? */
+    uint32_t weighed;       /* the slot that was last looked at closely */
     ev_timer look_queue;    /* while the pool stops: is the queue empty? */
     ev_periodic never;      /* keeps libev from waking up by itself */
     unsigned queue_empty_looks;

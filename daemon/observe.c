@@ -30,10 +30,11 @@ static void run_again(struct ev_loop *loop, ev_timer *timer, int64_t after_ms)
  * nobody looks after it. */
 static bool serves_by_page(const struct worker *worker)
 {
+    struct page_view view;
     if (!worker_tells(worker))
         return false;
-    pid_t accepted = __atomic_load_n(&worker->page->report.accepted_pid, __ATOMIC_SEQ_CST);
-    return accepted == worker->pid || getpgid(accepted) == worker->pid;
+    requests_read(worker, &view);
+    return view.acceptor_count > 0 || view.connection_count > 0;
 }
 
 static bool serves(const struct master *master, struct look *look, uint32_t slot, int64_t age_ms)

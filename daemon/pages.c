@@ -52,6 +52,13 @@ static int find_library(char *ret_path, size_t size, struct problem *problem)
 
 /* ---- the pool's page ---- */
 
+static void describe_pool(struct page_pool *pool)
+{
+    pool->magic = PAGE_POOL_MAGIC;
+    pool->version = PAGE_VERSION;
+    pool->size = PAGE_POOL_BYTES;
+}
+
 int pages_open(struct pages *pages, struct problem *problem)
 {
     void *memory;
@@ -64,8 +71,7 @@ int pages_open(struct pages *pages, struct problem *problem)
         return problem_set(problem, result, "shared memory: %s", strerror(-result));
     }
     pages->pool = memory;
-    *pages->pool =
-        (struct page_pool){.magic = PAGE_POOL_MAGIC, .version = PAGE_VERSION, .size = PAGE_POOL_BYTES};
+    describe_pool(pages->pool);
     return 0;
 }
 
@@ -126,6 +132,7 @@ int pages_start(const struct pages *pages, const struct listener *listener, uint
                 uint64_t max_requests, char *const *envp, struct pages_start *ret_start)
 {
     struct pages_start start = {.fds = {-1, pages->pool_fd}};
+    describe_pool(pages->pool); /* whatever a worker has made of it */
     int result = new_page(listener, incarnation, max_requests, &start.page, &start.fds[0]);
     if (result)
         return result;

@@ -28,7 +28,7 @@ struct pages {
 /* What one start of a worker needs. */
 struct pages_start {
     struct page *page; /* owned until it is taken out */
-    int fds[2];        /* its page and the pool's, to be kept open by the child; borrowed and owned */
+    int fds[2];        /* its page (owned) and the pool's (borrowed), to be kept open by the child */
     char **envp;       /* owned, with the strings that are not those it was made from */
     char *own[2];
 };

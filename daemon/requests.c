@@ -3,6 +3,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kernel/hangup.h"
+#include "daemon/kernel/proc.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/retirements.h"
@@ -59,7 +60,7 @@ static bool is_over(struct glance *glance, uint64_t begun_ns, int64_t limit_ms, 
 /* A row tells a pid that may be anybody's, or of a process that has died and left the row behind. */
 static bool is_member(int32_t pid, void *group)
 {
-    return pid > 0 && getpgid(pid) == *(const pid_t *)group;
+    return pid > 0 && getpgid(pid) == *(const pid_t *)group && !proc_ended(pid);
 }
 
 void requests_read(const struct worker *worker, struct page_view *ret_view)
@@ -115,7 +116,8 @@ static void see_busy(struct glance *glance, uint32_t slot, const struct page_vie
 {
     const struct settings *settings = &glance->master->settings;
     /* Who waits in the same worker may have a request in hand the next moment. */
-    unsigned overdue = 0, others = view->scan.overflow + view->scan.waiting;
+    unsigned overdue = 0;
+    unsigned others = view->scan.overflow + view->scan.waiting + view->scan.numbers[PAGE_CONNECTED];
     bool news;
     for (uint32_t i = 0; i < view->connection_count; i++) {
         const struct page_view_connection *c = &view->connections[i];
@@ -157,7 +159,7 @@ static void hang_up(struct glance *glance, uint32_t slot, const struct page_view
         hangup_connection(&master->listener.address, worker->pid, c->pid, c->fd, is_silent_still, &silence);
     look_again(glance, glance->now_ns + RETRY_MS * MS);
     bool gone = result == -ESRCH || result == -EBADF || result == -ENOENT; /* it has ended meanwhile */
-    if (gone || !news)
+    if (gone || result == -EBUSY || !news)
         return;
     log_limited(&master->limit_hangups, LOG_LEVEL_WARNING,
                 "worker %u pid %ld: a client has sent no request for %.3f s, more than "
@@ -180,8 +182,15 @@ static void see_limit(struct glance *glance, uint32_t slot, const struct page_sc
 {
     const struct master *master = glance->master;
     uint64_t limit = policy_max_requests(&master->policy, slot);
-    if (limit && scan->requests >= limit)
-        master_event(glance->master, EVENT_RECYCLE, slot, REASON_MAX_REQUESTS);
+    bool reached = limit && scan->requests >= limit;
+    bool due = master->policy.slots[slot].due == REASON_MAX_REQUESTS;
+    if (reached != due)
+        master_event(glance->master, EVENT_RECYCLE, slot, reached ? REASON_MAX_REQUESTS : REASON_NONE);
+}
+
+static bool has_in_hand(const struct page_scan *scan)
+{
+    return scan->numbers[PAGE_BUSY] || scan->numbers[PAGE_CONNECTED] || scan->numbers[PAGE_FINISHING];
 }
 
 static void see_worker(struct glance *glance, uint32_t slot)
@@ -193,15 +202,13 @@ static void see_worker(struct glance *glance, uint32_t slot)
         return;
     page_scan(worker->page, glance->now_ns, &scan);
     glance->requests += scan.requests;
-    if (scan.numbers[PAGE_BUSY] || scan.numbers[PAGE_CONNECTED] || scan.numbers[PAGE_FINISHING])
-        glance->in_hand = true;
     if (state == SLOT_SERVING)
         see_limit(glance, slot, &scan);
-    if ((state != SLOT_SERVING && state != SLOT_RETIRING) ||
-        !(scan.numbers[PAGE_BUSY] || scan.numbers[PAGE_CONNECTED] || worker->overdue))
+    if ((state != SLOT_SERVING && state != SLOT_RETIRING) || !(has_in_hand(&scan) || worker->overdue))
         return;
     struct page_view view;
     requests_read(worker, &view);
+    glance->in_hand = glance->in_hand || has_in_hand(&view.scan);
     see_busy(glance, slot, &view);
     see_connected(glance, slot, &view);
 }
@@ -267,7 +274,7 @@ static void run_at(struct master *master, uint64_t at_ns, uint64_t from_ns)
  * bit was armed is seen by the second look. */
 static bool may_sleep(struct glance *glance)
 {
-    if (glance->in_hand)
+    if (glance->in_hand || !glance->master->wakeup.pool)
         return false;
     (void)rearm(glance->master, PAGE_WAKE_REQUEST);
     see_all(glance);
@@ -315,8 +322,19 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int events)
     look_at_workers(master);
 }
 
+/* A request that is over a new limit is news, even if it was over it at the look before. */
+static void note_limits(struct master *master)
+{
+    struct requests *r = &master->requests;
+    if (r->timeout_ms != master->settings.timeout_ms || r->slow_ms != master->settings.slowlog_threshold_ms)
+        r->looked_ns = 0;
+    r->timeout_ms = master->settings.timeout_ms;
+    r->slow_ms = master->settings.slowlog_threshold_ms;
+}
+
 void requests_limit(struct master *master)
 {
+    note_limits(master);
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
         if (master->workers[i].page)
             __atomic_store_n(&master->workers[i].page->orders.max_requests,
@@ -326,29 +344,28 @@ void requests_limit(struct master *master)
 
 /* ---- totals ---- */
 
+static void add(const struct worker *worker, uint64_t *total, struct latency *served)
+{
+    struct latency service;
+    page_service(worker->page, &service);
+    latency_add(served, &service);
+    *total += worker_requests(worker);
+}
+
 uint64_t requests_total(const struct master *master, struct latency *ret_served)
 {
     uint64_t total = master->requests.total;
     *ret_served = master->requests.served;
-    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
-        struct page_view view;
-        if (!worker_tells(&master->workers[i]))
-            continue;
-        page_read(master->workers[i].page, 0, &view);
-        total += view.scan.requests;
-        latency_add(ret_served, &view.service);
-    }
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        if (worker_tells(&master->workers[i]))
+            add(&master->workers[i], &total, ret_served);
     return total;
 }
 
 void requests_gone(struct master *master, uint32_t slot)
 {
-    struct page_view view;
-    if (!worker_tells(&master->workers[slot]))
-        return;
-    page_read(master->workers[slot].page, 0, &view);
-    master->requests.total += view.scan.requests;
-    latency_add(&master->requests.served, &view.service);
+    if (worker_tells(&master->workers[slot]))
+        add(&master->workers[slot], &master->requests.total, &master->requests.served);
 }
 
 /* ---- life ---- */
@@ -362,13 +379,16 @@ void requests_init(struct master *master)
 
 void requests_start(struct master *master)
 {
-    int result = 0;
     if (!master->pages.pool)
         return;
+    note_limits(master);
     (void)rearm(master, PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY);
-    result = wakeup_start(&master->wakeup, master->pages.pool, master->loop, on_wake, master);
+    int result = wakeup_start(&master->wakeup, master->pages.pool, master->loop, on_wake, master);
     if (result)
-        log_error("no thread to be woken by workers: %s; requests are not looked at", strerror(-result));
+        log_error("no thread to be woken by workers: %s; they are looked at once a second",
+                  strerror(-result));
+    if (result)
+        look_at_workers(master);
 }
 
 void requests_stop(struct master *master)

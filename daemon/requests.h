@@ -18,11 +18,12 @@ struct worker;
 
 struct requests {
     ev_timer look;
-    uint64_t looked_ns;    /* the time of the last look */
-    int64_t sampled_ms;    /* and of the last sample of the totals */
-    uint64_t sampled;      /* requests begun until then */
-    uint64_t total;        /* begun by workers who have gone */
-    struct latency served; /* by them */
+    uint64_t looked_ns;          /* the time of the last look */
+    int64_t timeout_ms, slow_ms; /* limits as they were then */
+    int64_t sampled_ms;          /* and of the last sample of the totals */
+    uint64_t sampled;            /* requests begun until then */
+    uint64_t total;              /* begun by workers who have gone */
+    struct latency served;       /* by them */
     struct tally tally;
     uint32_t queue_peak;
     uint64_t all_busy; /* how often the last idle place was taken */

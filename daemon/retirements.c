@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/memory.h"
 #include "daemon/master.h"
+#include "daemon/requests.h"
 
 #include <signal.h>
 
@@ -19,12 +20,12 @@ static void signal_group(const struct worker *worker, int number)
 /* Returns whether it goes on by its page. */
 static bool drain(struct worker *worker, uint32_t slot, int64_t now_ms)
 {
-    struct page_scan page;
-    if (!worker_tells(worker))
+    struct page_view view;
+    if (!worker_tells(worker) || worker->retirement.phase == RETIREMENT_HALT)
         return false;
     bool before = worker->drain.given_up;
-    page_scan(worker->page, (uint64_t)now_ms * 1000000, &page);
-    switch (drain_look(&worker->drain, &page, now_ms)) {
+    requests_read(worker, &view);
+    switch (drain_look(&worker->drain, &view.scan, now_ms)) {
     case DRAIN_WAIT:
         break;
     case DRAIN_WAKE:

@@ -1,5 +1,5 @@
 /*
- * Workers that have grown too large, whatever they are doing: looked at once a second while `max_memory` is
+ * Workers that have grown too large, whatever they are doing: looked at twice a second while `max_memory` is
  * set, and not at all otherwise.
  */
 #ifndef FCGIPOOL_DAEMON_WEIGH_H

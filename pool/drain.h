@@ -10,8 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A worker that is free and should have left is helped after this time. */
+/* A worker that was told, is free and should have left is helped after this time. */
 #define DRAIN_PATIENCE_MS 1000
+/* The same for a pre-forking one, whose leader does not leave by itself: long enough for a process that was
+ * just accepting to show what it has accepted. */
+#define DRAIN_NESTED_MS 100
 
 enum drain_step {
     DRAIN_WAIT,   /* nothing to do */
@@ -20,10 +23,17 @@ enum drain_step {
     DRAIN_GIVE_UP /* it does not do as it was told: look at it from outside, from now on */
 };
 
+enum drain_seen {
+    DRAIN_SEEN_AT_WORK, /* it has a connection, kept ones included */
+    DRAIN_SEEN_WAITING, /* it has none, and waits for one */
+    DRAIN_SEEN_QUIET,   /* neither */
+};
+
 /* Begins as {0}. */
 struct drain {
-    int64_t free_since_ms; /* 0: it has something in hand */
-    bool ended;            /* SIGTERM was sent */
+    enum drain_seen seen; /* at the last look, and without a change since */
+    int64_t since_ms;     /* 0: not looked at */
+    bool ended;           /* SIGTERM was sent */
     bool given_up;
 };
 

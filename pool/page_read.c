@@ -190,9 +190,14 @@ void page_read(const struct page *page, uint64_t now_ns, struct page_view *ret_v
         take_acceptor(&page->acceptors[i], ret_view);
     for (unsigned i = 0; i < PAGE_CONNECTIONS; i++)
         take_connection(page, i, now_ns, ret_view);
-    for (unsigned i = 0; i < PAGE_BUCKETS; i++)
-        ret_view->service.buckets[i] = count_of(__atomic_load_n(&page->service[i], __ATOMIC_RELAXED));
+    page_service(page, &ret_view->service);
     count_rows(ret_view);
+}
+
+void page_service(const struct page *page, struct latency *ret_service)
+{
+    for (unsigned i = 0; i < PAGE_BUCKETS; i++)
+        ret_service->buckets[i] = count_of(__atomic_load_n(&page->service[i], __ATOMIC_RELAXED));
 }
 
 void page_view_filter(struct page_view *view, page_lives_fn *lives, void *context)

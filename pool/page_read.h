@@ -73,6 +73,9 @@ void page_scan(const struct page *page, uint64_t now_ns, struct page_scan *ret_s
 /* Everything. */
 void page_read(const struct page *page, uint64_t now_ns, struct page_view *ret_view);
 
+/* The times of service only. */
+void page_service(const struct page *page, struct latency *ret_service);
+
 /* Leaves out the rows of processes that `lives` says no to (they died and left them behind), and counts anew.
  */
 typedef bool page_lives_fn(int32_t pid, void *context);

@@ -131,8 +131,10 @@ static void on_recycle(struct policy *policy, const struct event *event, struct 
 {
     struct slot *slot = event_slot(policy, event);
     (void)actions;
-    ASSERT(event->number == REASON_MAX_REQUESTS || event->number == REASON_MAX_MEMORY);
-    if (slot && slot_is_capacity(slot) && slot->due == REASON_NONE)
+    ASSERT(event->number == REASON_MAX_REQUESTS || event->number == REASON_MAX_MEMORY ||
+           event->number == REASON_NONE);
+    bool forgiven = event->number == REASON_NONE;
+    if (slot && slot_is_capacity(slot) && slot->due == (forgiven ? REASON_MAX_REQUESTS : REASON_NONE))
         slot->due = (enum reason)event->number;
 }
 

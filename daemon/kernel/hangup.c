@@ -4,6 +4,7 @@
 #include "daemon/kernel/adopt.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static bool has_option(int fd, int option, int wanted)
@@ -21,6 +22,13 @@ static bool came_in_at(int fd, const struct address *listener)
            address_takes(listener, &local);
 }
 
+/* What the client has sent and the worker has not read: then it is the worker that is late. */
+static bool has_unread(int fd)
+{
+    int size = 0;
+    return ioctl(fd, FIONREAD, &size) == 0 && size > 0;
+}
+
 int hangup_connection(const struct address *listener, pid_t group, pid_t pid, int fd, hangup_still_fn *still,
                       void *context)
 {
@@ -31,7 +39,7 @@ int hangup_connection(const struct address *listener, pid_t group, pid_t pid, in
         return got;
     int result = -ENOENT;
     if (came_in_at(got, listener) && (still == NULL || still(context)))
-        result = shutdown(got, SHUT_RDWR) == 0 || errno == ENOTCONN ? 0 : -errno;
+        result = has_unread(got) ? -EBUSY : shutdown(got, SHUT_RDWR) == 0 || errno == ENOTCONN ? 0 : -errno;
     (void)close(got);
     return result;
 }

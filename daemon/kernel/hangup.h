@@ -18,7 +18,8 @@ typedef bool hangup_still_fn(void *context);
 /* Shuts descriptor `fd` of `pid`, a member of the worker's process group `group`, both ways. `listener` is
  * the address that it must have come in at, as bound. `still` may be NULL. Returns 0, -ESRCH (no such
  * process in the group), -EBADF (no such descriptor), -ENOENT (not a connection of ours, or not the one any
- * more), -EPERM or -ENOSYS (the kernel does not let us, or cannot), or another -errno. */
+ * more), -EBUSY (the worker has not read what the client has sent), -EPERM or -ENOSYS (the kernel does not
+ * let us, or cannot), or another -errno. */
 __attribute__((warn_unused_result)) int hangup_connection(const struct address *listener, pid_t group,
                                                           pid_t pid, int fd, hangup_still_fn *still,
                                                           void *context);

@@ -46,7 +46,7 @@ def library():
 def worker(name):
     """The path of a test worker: a built program, or a script."""
     script = WORKERS / name
-    return str(script) if script.suffix in (".pl", ".php", ".cgi") else built(f"tests/workers/{name}")
+    return str(script) if script.suffix in (".pl", ".php", ".py", ".cgi") else built(f"tests/workers/{name}")
 
 
 def installed(name):

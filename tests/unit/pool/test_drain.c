@@ -99,7 +99,7 @@ static void test_who_stays_is_ended_once_then_given_up(void **state)
     assert_int_equal(drain_look(&drain, &drained, end_ms + DRAIN_PATIENCE_MS), DRAIN_GIVE_UP);
 }
 
-static void test_a_pre_forking_leader_is_ended_at_once(void **state)
+static void test_a_pre_forking_leader_is_ended_soon(void **state)
 {
     struct page_scan page = {.valid = true, .drained = 2, .flags = PAGE_NESTED, .numbers[PAGE_BUSY] = 1};
     struct drain drain = {0};
@@ -109,8 +109,11 @@ static void test_a_pre_forking_leader_is_ended_at_once(void **state)
     page.waiting = 1;
     assert_int_equal(drain_look(&drain, &page, 1001), DRAIN_WAKE);
     page.waiting = 0;
-    assert_int_equal(drain_look(&drain, &page, 1002), DRAIN_END);
-    assert_int_equal(drain_look(&drain, &page, 1003), DRAIN_WAIT);
+    assert_int_equal(drain_look(&drain, &page, 2000), DRAIN_WAIT);
+    assert_int_equal(drain_look(&drain, &page, 2000 + DRAIN_NESTED_MS - 1), DRAIN_WAIT);
+    assert_int_equal(drain_look(&drain, &page, 2000 + DRAIN_NESTED_MS), DRAIN_END);
+    assert_int_equal(drain_look(&drain, &page, 2000 + DRAIN_NESTED_MS + 1), DRAIN_WAIT);
+    assert_int_equal(drain_look(&drain, &page, 2000 + DRAIN_NESTED_MS + DRAIN_PATIENCE_MS), DRAIN_GIVE_UP);
 }
 
 int main(void)
@@ -124,7 +127,7 @@ int main(void)
         cmocka_unit_test(test_who_does_not_hear_is_watched_from_outside),
         cmocka_unit_test(test_patience_begins_anew_after_work),
         cmocka_unit_test(test_who_stays_is_ended_once_then_given_up),
-        cmocka_unit_test(test_a_pre_forking_leader_is_ended_at_once),
+        cmocka_unit_test(test_a_pre_forking_leader_is_ended_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,54 @@
+"""Workers that are put together in ways of their own: what is seen of them must not be taken for something else."""
+
+import time
+
+from kit import build, fastcgi
+from kit.wait import wait_until
+
+
+def make(make_pool, mode, **settings):
+    return make_pool(command=[build.worker("odd.py"), mode], workers=1, **settings).up()
+
+
+def begun(pool, uri):
+    client = fastcgi.Kept(pool.address)
+    client.begin(uri, keep=False)
+    return client
+
+
+def test_client_whose_request_nobody_has_read_is_not_silent(make_pool):
+    pool = make(make_pool, "hand-over", request_header_timeout=1)
+    with begun(pool, "/slow") as first:
+        pool.wait_status(lambda status: status["workers"][0]["connections"]["busy"], what="a request in hand")
+        with begun(pool, "/x") as second:
+            assert first.answer().status == second.answer().status == 200
+    assert "sent no request" not in pool.log()
+
+
+def test_request_in_the_hand_of_a_forked_child_is_not_silent(make_pool):
+    pool = make(make_pool, "fork-each", request_header_timeout=1)
+    with begun(pool, "/slow") as client:
+        assert client.answer().status == 200
+
+
+def test_child_that_dies_in_a_request_leaves_nothing_in_hand(make_pool):
+    """Neither a timeout, nor a retirement that takes until graceful_timeout."""
+    for mode in ("fork-ahead", "careless"):
+        pool = make(make_pool, mode, timeout=1, graceful_timeout=20)
+        with begun(pool, "/crash") as client:
+            client.wait_end()
+        with begun(pool, "/slow") as client:  # so that somebody looks for a while
+            client.wait_end()
+        start = time.monotonic()
+        pool.stop()
+        assert time.monotonic() - start < 15
+        lines = [line for line in pool.log().splitlines() if "more than timeout" in line]
+        assert all("/slow" in line for line in lines), lines
+
+
+def test_first_acceptor_need_not_last(make_pool):
+    pool = make(make_pool, "first-leaves", start_timeout=3)
+    assert pool.request("/x").status == 200
+    wait_until(lambda: pool.status()["workers"][0]["age_ms"] > 4000, 20, "a time longer than start_timeout")
+    status = pool.status()
+    assert status["counters"]["start_failed"] == 0 and status["workers"][0]["state"] == "serving"
