@@ -32,13 +32,11 @@ static int call(int fd, struct sockaddr *address, socklen_t *length, int flags)
     return flags < 0 ? NEXT(accept)(fd, address, length) : NEXT(accept4)(fd, address, length, flags);
 }
 
-static int accepted(int fd, int idle)
+static void wake(int idle)
 {
     int error = errno;
-    descriptor_accepted(fd, acceptor_tid());
     wake_if(idle > 0 ? PAGE_WAKE_REQUEST : PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY);
     errno = error;
-    return fd;
 }
 
 /* The program asked for a listener that does not block: it waits elsewhere. */
@@ -49,7 +47,9 @@ static int accept_now(int fd, struct sockaddr *address, socklen_t *length, int f
     int connection = call(fd, address, length, flags);
     if (connection < 0)
         return connection;
-    return accepted(connection, __atomic_load_n(&process.pool->idle, __ATOMIC_SEQ_CST));
+    descriptor_accepted(connection, acceptor_tid());
+    wake(__atomic_load_n(&process.pool->idle, __ATOMIC_SEQ_CST));
+    return connection;
 }
 
 /* O_NONBLOCK belongs to the socket that the whole pool shares: somebody else has set it, and this program
@@ -64,6 +64,7 @@ static void wait_for_connection(int fd)
     struct pollfd listener = {.fd = fd, .events = POLLIN};
     if (acceptor_wait()) {
         (void)NEXT(poll)(&listener, 1, LOOK_AGAIN_MS);
+        process_hold_signal();
         acceptor_leave();
     }
 }
@@ -78,9 +79,15 @@ int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int f
         if (PROCESS_UNLIKELY(!acceptor_wait()))
             return drain_refuse(wait_is_habit());
         int connection = call(fd, address, length, flags);
-        int idle = acceptor_leave();
+        process_hold_signal();
+        /* At no moment may the page show neither that it waits nor what it has accepted. */
         if (PROCESS_LIKELY(connection >= 0))
-            return accepted(connection, idle);
+            descriptor_accepted(connection, acceptor_tid());
+        int idle = acceptor_leave();
+        if (PROCESS_LIKELY(connection >= 0)) {
+            wake(idle);
+            return connection;
+        }
         if (drain_asked())
             return drain_refuse(wait_is_habit());
         if (errno == EINVAL)

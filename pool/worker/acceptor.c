@@ -60,7 +60,7 @@ void acceptor_enter(void)
     begin();
 }
 
-static int wait_no_more(void)
+int acceptor_leave(void)
 {
     __atomic_store_n(&mine->waiting, 0, __ATOMIC_RELEASE);
     return __atomic_sub_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
@@ -73,17 +73,11 @@ bool acceptor_wait(void)
     __atomic_store_n(&mine->waiting, 1, __ATOMIC_RELEASE);
     __atomic_add_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
     if (PROCESS_UNLIKELY(__atomic_load_n(&process.page->orders.drain, __ATOMIC_SEQ_CST))) {
-        (void)wait_no_more();
+        (void)acceptor_leave();
         return false;
     }
     process_let_signal();
     return true;
-}
-
-int acceptor_leave(void)
-{
-    process_hold_signal();
-    return wait_no_more();
 }
 
 void acceptor_signal_others(void)

@@ -16,7 +16,8 @@ void acceptor_enter(void);
  * the worker is told to drain. */
 bool acceptor_wait(void);
 
-/* It waits no more, the signal is held. Returns how many still wait in the whole pool. errno is preserved. */
+/* It waits no more; the signal is held already. Returns how many still wait in the whole pool. errno is
+ * preserved. */
 int acceptor_leave(void);
 
 /* Sends the drain's signal to the other threads of this process that wait. Async-signal-safe. */

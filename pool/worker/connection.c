@@ -2,6 +2,7 @@
 #include "pool/worker/connection.h"
 
 #include "pool/worker/acceptor.h"
+#include "pool/worker/copy.h"
 #include "pool/worker/drain.h"
 #include "pool/worker/process.h"
 #include "pool/worker/wake.h"
@@ -120,8 +121,8 @@ static void turn(struct connection *connection, enum page_state state)
         if (state == PAGE_BUSY) {
             row->request_ns = now;
             row->requests = connection->requests;
-            memcpy(row->method, connection->sight.method, sizeof row->method);
-            memcpy(row->uri, connection->sight.uri, sizeof row->uri);
+            copy_bytes(row->method, connection->sight.method, sizeof row->method);
+            copy_bytes(row->uri, connection->sight.uri, sizeof row->uri);
         }
         __atomic_store_n(&row->state, state, __ATOMIC_RELAXED);
         end_write(row);

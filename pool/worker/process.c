@@ -96,12 +96,24 @@ static void forked(void)
     process_let_signal();
 }
 
+/* A connection of which nothing was read yet may be for the child to serve, where nobody can see it. */
+static void hand_over(int fd, struct connection *connection)
+{
+    (void)fd;
+    connection_unseen(connection);
+}
+
+static void has_forked(void)
+{
+    descriptor_each(DESCRIPTOR_CONNECTION, hand_over);
+}
+
 static void watch_forks(void)
 {
     if (__register_atfork)
-        __register_atfork(NULL, NULL, forked, NULL);
+        __register_atfork(NULL, has_forked, forked, NULL);
     else if (pthread_atfork)
-        pthread_atfork(NULL, NULL, forked);
+        pthread_atfork(NULL, has_forked, forked);
 }
 
 /* ---- environment ---- */

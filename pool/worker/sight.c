@@ -1,6 +1,7 @@
 /* What is told, then FastCGI's pairs and records, then SCGI; see sight.h. */
 #include "pool/worker/sight.h"
 
+#include "pool/worker/copy.h"
 #include "pool/worker/sight_value.h"
 #include "protocol/bytes.h"
 #include "protocol/fcgi.h"
@@ -168,7 +169,7 @@ static size_t gather_header(struct sight_record *record, const uint8_t *at, cons
 {
     size_t piece = smaller((size_t)(end - at), FCGI_HEADER_LENGTH - (size_t)record->gathered);
 
-    memcpy(record->header + record->gathered, at, piece);
+    copy_bytes(record->header + record->gathered, at, piece);
     record->gathered = (uint8_t)(record->gathered + piece);
     return piece;
 }

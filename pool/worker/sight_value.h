@@ -5,6 +5,7 @@
 #ifndef FCGIPOOL_POOL_WORKER_SIGHT_VALUE_H
 #define FCGIPOOL_POOL_WORKER_SIGHT_VALUE_H
 
+#include "pool/worker/copy.h"
 #include "pool/worker/sight.h"
 
 #include <string.h>
@@ -64,9 +65,7 @@ static inline unsigned choose_target(const struct sight *sight, const void *name
 static inline size_t add_text(char *text, size_t size, size_t filled, const uint8_t *at, size_t length)
 {
     length = smaller(length, size - filled);
-    /* A compiler that knew the range would copy with string instructions, which are slow to start. */
-    __asm__("" : "+r"(length));
-    memcpy(text + filled, at, length);
+    copy_bytes(text + filled, at, length);
     filled += length;
     if (filled < size)
         text[filled] = '\0';
@@ -122,7 +121,7 @@ static inline void end_value(struct sight *sight)
 static inline void add_name(struct sight *sight, size_t before, const uint8_t *at, size_t length)
 {
     if (before < sizeof sight->name)
-        memcpy(sight->name + before, at, smaller(length, sizeof sight->name - before));
+        copy_bytes(sight->name + before, at, smaller(length, sizeof sight->name - before));
 }
 
 #endif
