@@ -209,11 +209,12 @@ def test_workers_that_go_to_the_background_do_not_storm(make_pool):
 
 
 def test_no_more_processes(make_pool):
-    """fork fails for an ordinary user: told with the reason, survived, and made good when there is room."""
+    """fork fails for an ordinary user: told with the reason, survived, and made good when there is room. (The
+    master counts as two.)"""
     if os.geteuid() != 0:
         pytest.skip("needs root, to be another user with a limit of its own")
     user = 54321
-    pool = make_pool(workers=4, user=user, limits={resource.RLIMIT_NPROC: 8},
+    pool = make_pool(workers=4, user=user, limits={resource.RLIMIT_NPROC: 9},
                      backoff={"initial": "20ms", "max": "100ms"})
     others = [subprocess.Popen(["sleep", "1000"], user=user, group=user, extra_groups=[]) for _ in range(5)]
     try:

@@ -52,7 +52,7 @@ def test_one_request_a_connection(kind, listen, way, make_pool, make_nginx, make
     pool.stop()
 
 
-@pytest.mark.parametrize("kind", kinds.PRELOAD_ODD + kinds.SCGI)
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD_ODD + kinds.SCGI))
 def test_less_common_workers(kind, make_pool, make_load, record_property):
     pool, script = make(make_pool, kind)
     load = make_load(pool.address, scgi=kind in kinds.SCGI, clients=8, script=script, mix=MIX)
@@ -78,7 +78,7 @@ def test_idle_workers(kind, make_pool, make_load, record_property):
     pool.stop()
 
 
-@pytest.mark.parametrize("kind", kinds.KEEPING)
+@pytest.mark.parametrize("kind", kinds.some(kinds.KEEPING))
 def test_kept_connections(kind, make_pool, make_load, record_property):
     """The client sees the end of a kept connection now and then, between two requests and never in one."""
     pool, script = make(make_pool, kind)
@@ -109,7 +109,7 @@ def test_nginx_that_keeps_connections(kind, retry, make_pool, make_nginx, make_l
     pool.stop()
 
 
-@pytest.mark.parametrize("kind", kinds.PRELOAD)
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD))
 def test_busy_workers_leave_when_they_are_done(kind, make_pool, make_load):
     """However long it takes; and without a signal that would cut a sleep or a write short."""
     command, script = kinds.command(kind)
@@ -125,7 +125,7 @@ def test_busy_workers_leave_when_they_are_done(kind, make_pool, make_load):
     pool.stop()
 
 
-@pytest.mark.parametrize("kind", kinds.PRELOAD + ["events"])
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD + ["events"]))
 def test_graceful_stop_with_kept_connections(kind, make_pool, make_load):
     """Idle kept connections do not hold up a stop for long, and what is in hand is answered."""
     command, script = kinds.command(kind)

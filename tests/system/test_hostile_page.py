@@ -43,9 +43,9 @@ def overwritten(pool):
     return 100 * tally.stat().st_size if tally.exists() else 0
 
 
-def test_page_of_a_worker(directory, make_pool, make_load, record_property):
-    """Its row may say anything; the rows of the others stay right to the request, and they stay."""
-    pool = make(make_pool, directory, "scribble")
+def round_of_lies(pool, make_load, end):
+    """Until `end()`, or until the hostile worker has lied itself into being replaced by a good one. Returns the
+    requests that were counted right, and the looks at the status."""
     wait_until(lambda: len(good(pool)) == 3, 10, "three good workers")
     before, start = good(pool), master(pool)
     load = make_load(pool.address, clients=6, timeout_ms=20000, mix="GET:0,POST:1000,GET:65536?slow=4")
@@ -58,19 +58,31 @@ def test_page_of_a_worker(directory, make_pool, make_load, record_property):
             assert not row["current"] or (row["current"]["uri"] or "/x?").startswith("/x?"), row
             assert sum(row["connections"].values()) <= 1, row
     with Watch(pool, check) as watch:
-        wait_until(lambda: overwritten(pool) >= TIMES, 60 + 20 * TIMES / RATE, f"{TIMES} times")
+        wait_until(lambda: end() or len(good(pool)) == 4, 60 + 20 * TIMES / RATE, "the end of the lies")
         result = load.stop()
     # Who was in the hostile worker's hands may be lost with it.
     rows = {each["pid"]: each["requests"] for each in pool.status()["workers"]}
     answers = {pid: result.answers[pid] for pid in before}
     assert {pid: rows[pid] for pid in before} == answers
-    resident, ticks = master(pool)
-    assert resident - start[0] < 20000, "memory"
-    record_property("times overwritten", overwritten(pool))
-    record_property("looks at the status", watch.looks)
-    record_property("requests counted right", sum(answers.values()))
+    resident, _ = master(pool)
+    assert build.instrumented() or resident - start[0] < 20000, "memory"
     text = pool.command("status").stdout
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text)
+    return sum(answers.values()), watch.looks
+
+
+def test_page_of_a_worker(directory, make_pool, make_load, record_property):
+    """Its row may say anything; the rows of the others stay right to the request, and they stay."""
+    pool = make(make_pool, directory, "scribble")
+    counted = looks = 0
+    while overwritten(pool) < TIMES:
+        more, seen = round_of_lies(pool, make_load, lambda: overwritten(pool) >= TIMES)
+        counted, looks = counted + more, looks + seen
+        pool.stop(timeout=60)
+        pool.up()
+    record_property("times overwritten", overwritten(pool))
+    record_property("looks at the status", looks)
+    record_property("requests counted right", counted)
     pool.stop(timeout=60)
 
 

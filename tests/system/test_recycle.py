@@ -23,7 +23,7 @@ def never_fewer(pool, workers, away):
     return check
 
 
-@pytest.mark.parametrize("kind", kinds.PRELOAD + kinds.SCGI)
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD + kinds.SCGI))
 def test_max_requests(kind, make_pool, make_load, record_property):
     """20 workers, 50 to 100 requests each: never fewer than 20 serve, and every request is counted once."""
     requests = build.count(6000 if kind == "fcgx" else 2500, 100000)

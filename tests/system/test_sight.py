@@ -41,7 +41,7 @@ def wait_idle(pool):
 
 
 @pytest.mark.parametrize("listen", ["unix", "tcp"])
-@pytest.mark.parametrize("kind", ALL + kinds.SCGI)
+@pytest.mark.parametrize("kind", kinds.some(ALL + kinds.SCGI))
 def test_request_in_hand(kind, listen, make_pool, make_load):
     """Method, URI and how long, as long as the worker is at it and no longer."""
     pool, script = make(make_pool, kind, listen, workers=1)
@@ -63,7 +63,7 @@ def test_request_in_hand(kind, listen, make_pool, make_load):
 
 
 @pytest.mark.parametrize("way", ["direct", "nginx"])
-@pytest.mark.parametrize("kind", ALL + kinds.SCGI)
+@pytest.mark.parametrize("kind", kinds.some(ALL + kinds.SCGI))
 def test_counts_are_exact(kind, way, make_pool, make_nginx, make_load, record_property):
     """To the request, of each worker and of all."""
     requests = build.count(300, 10000)
@@ -82,7 +82,7 @@ def test_counts_are_exact(kind, way, make_pool, make_nginx, make_load, record_pr
     pool.stop()
 
 
-@pytest.mark.parametrize("kind", kinds.KEEPING)
+@pytest.mark.parametrize("kind", kinds.some(kinds.KEEPING))
 def test_kept_connections(kind, make_pool, make_load):
     """Many requests on one connection, each counted; between two the worker is idle and the connection is kept."""
     pool, script = make(make_pool, kind, workers=1)

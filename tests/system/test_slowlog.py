@@ -15,7 +15,7 @@ def slow_lines(pool):
     return [line for line in (path.read_text().splitlines() if path.exists() else []) if "/x?" in line or "/slow" in line]
 
 
-@pytest.mark.parametrize("kind", kinds.PRELOAD + kinds.SCGI)
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD + kinds.SCGI))
 def test_one_line_a_slow_request(kind, make_pool, make_load):
     """It is written while the request is in hand, and the request ends as it would have."""
     command, script = kinds.command(kind)

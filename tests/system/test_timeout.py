@@ -35,7 +35,7 @@ def worker_of_the_hung(pool):
 
 
 @pytest.mark.parametrize("listen", ["unix", "tcp"])
-@pytest.mark.parametrize("kind", kinds.PRELOAD + ["plain"] + kinds.SCGI)
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD + ["plain"] + kinds.SCGI))
 def test_hung_request(kind, listen, make_pool, make_load, record_property):
     """Aborted in time, its URI in the log; the other workers serve on and lose nothing."""
     scgi = kind in kinds.SCGI
@@ -71,7 +71,7 @@ def test_hung_request(kind, listen, make_pool, make_load, record_property):
     pool.stop()
 
 
-@pytest.mark.parametrize("kind", kinds.PRELOAD + ["events"])
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD + ["events"]))
 def test_idle_and_kept_workers_are_left_alone(kind, make_pool):
     """However old a connection is, between two requests it is not overdue; each request has its own time."""
     pool, script = make(make_pool, kind, workers=2)

@@ -23,6 +23,9 @@ PRELOAD_ODD = ["stdio", "poll", "epoll", "events", "plain", "fcgiwrap_children",
 KEEPING = {"fcgx": 1, "threads": 4, "php": 1, "php_children": 2, "perl": 1, "fcgiwrap": 1, "stdio": 1, "events": 8,
            "plain": 1, "fcgiwrap_children": 2, "musl": 1}
 
+# Of each way to serve one.
+FEW = ["fcgx", "threads", "php_children", "fcgiwrap", "events", "scgi"]
+
 # Those that no library can see into.
 UNOBSERVED = ["static", "go"]
 
@@ -44,6 +47,11 @@ def _sanitized(kind):
                             ["echo_threads.c", "answer.c", "contract.c"], "-lfcgi", "-pthread")
     # ThreadSanitizer of these compilers does not know where newer kernels put things.
     return [build.installed("setarch"), "-R", worker] if sanitizer == "thread" else [worker]
+
+
+def some(names):
+    """All of them with full counts, else one of each way to serve."""
+    return list(names) if build.FULL else [name for name in names if name in FEW]
 
 
 def command(kind):
