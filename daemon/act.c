@@ -150,7 +150,7 @@ static void act_retire(struct master *master, const struct action *action)
 static void signal_worker(struct worker *worker, int signal_number)
 {
     ASSERT(worker->pid > 1);
-    if (kill(worker->pid, signal_number))
+    if (kill(worker->headless ? -worker->pid : worker->pid, signal_number))
         log_warning("pid %ld: signal %d could not be sent: %s", (long)worker->pid, signal_number,
                     strerror(errno));
     if (signal_number == SIGKILL)

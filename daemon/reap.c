@@ -5,6 +5,7 @@
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/recent.h"
+#include "daemon/retirements.h"
 
 #include "daemon/kernel/proc.h"
 
@@ -81,23 +82,31 @@ static enum exit_cause cause_of(const siginfo_t *death, uint64_t requests)
     return requests ? EXIT_CAUSE_SERVED : EXIT_CAUSE_CLEAN;
 }
 
+void reap_worker(struct master *master, uint32_t slot, enum exit_cause cause)
+{
+    struct worker *worker = &master->workers[slot];
+    output_stop(worker->output, master->loop);
+    requests_gone(master, slot);
+    pages_drop(&master->pages, worker->page);
+    *worker = (struct worker){0};
+    master_event(master, EVENT_EXITED, slot, cause);
+}
+
 /* The worker is a zombie still, so its pid and its process group are nobody else's yet. */
 static void bury_worker(struct master *master, uint32_t index, const siginfo_t *death)
 {
     struct worker *worker = &master->workers[index];
     uint64_t start;
-    kill(-worker->pid, SIGKILL);
-    int result = proc_start(worker->pid, &start);
-    master_note(master, result ? result : state_drop(&master->state, worker->pid, start));
-    waitpid(worker->pid, NULL, WNOHANG);
-    output_stop(worker->output, master->loop);
     observe_last(master, index);
     log_death(master, index, death);
-    requests_gone(master, index);
-    enum exit_cause cause = cause_of(death, worker_requests(worker));
-    pages_drop(&master->pages, worker->page);
-    *worker = (struct worker){0};
-    master_event(master, EVENT_EXITED, index, cause);
+    int result = proc_start(worker->pid, &start);
+    master_note(master, result ? result : state_drop(&master->state, worker->pid, start));
+    bool goes_on = retirements_go_on(master, index);
+    if (!goes_on)
+        kill(-worker->pid, SIGKILL);
+    waitpid(worker->pid, NULL, WNOHANG);
+    if (!goes_on)
+        reap_worker(master, index, cause_of(death, worker_requests(worker)));
 }
 
 struct strays {
@@ -137,6 +146,14 @@ void reap_strays(const struct listener *listener)
     }
 }
 
+/* A worker's child whose parent has gone; the last one of a group that was waited for, perhaps. */
+static void bury_child(struct master *master, pid_t pid)
+{
+    waitpid(pid, NULL, WNOHANG);
+    if (policy_count(&master->policy, SLOT_RETIRING) || policy_count(&master->policy, SLOT_KILLING))
+        retirements_start(master);
+}
+
 void reap(struct master *master)
 {
     siginfo_t death;
@@ -149,6 +166,6 @@ void reap(struct master *master)
         if (slot < master->policy.slot_count)
             bury_worker(master, slot, &death);
         else
-            waitpid(death.si_pid, NULL, WNOHANG); /* a worker's child whose parent has gone */
+            bury_child(master, death.si_pid);
     }
 }

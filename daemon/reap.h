@@ -2,6 +2,8 @@
 #ifndef FCGIPOOL_DAEMON_REAP_H
 #define FCGIPOOL_DAEMON_REAP_H
 
+#include "pool/event.h"
+
 struct listener;
 struct master;
 
@@ -11,5 +13,8 @@ void reap(struct master *master);
 /* Ends the children of workers that had left their process group and still hold the listener, or it would
  * stay open. For the very end; waits a little. */
 void reap_strays(const struct listener *listener);
+
+/* The process of a worker has gone: what it had is freed, and its exit is reported. */
+void reap_worker(struct master *master, uint32_t slot, enum exit_cause cause);
 
 #endif

@@ -3,25 +3,46 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/memory.h"
+#include "daemon/kernel/look.h"
 #include "daemon/master.h"
+#include "daemon/reap.h"
 #include "daemon/requests.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Workers wake the master when they are free to go; looks between are for those that need to be told twice.
  */
 #define DRAIN_LOOK_MS 20
 
-static void signal_group(const struct worker *worker, int number)
+/* To those who wait for a connection, or for a request on a kept one, and to nobody else of the group. */
+static void wake(const struct page_view *view)
 {
-    (void)kill(-worker->pid, number);
+    for (uint32_t i = 0; i < view->acceptor_count; i++)
+        if (view->acceptors[i].waiting)
+            (void)syscall(SYS_tgkill, view->acceptors[i].pid, view->acceptors[i].tid, PAGE_DRAIN_SIGNAL);
+    for (uint32_t i = 0; i < view->connection_count; i++)
+        if (view->connections[i].state == PAGE_KEPT)
+            (void)syscall(SYS_tgkill, view->connections[i].pid, view->connections[i].tid, PAGE_DRAIN_SIGNAL);
+}
+
+/* Whether somebody of the group has a connection in hand, seen by the library or not. */
+static bool holds_connections(const struct master *master, pid_t group)
+{
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
+    struct look_hold hold;
+    look_once(&look);
+    return look_holds(&look, group, true, &hold) > 0;
 }
 
 /* Returns whether it goes on by its page. */
-static bool drain(struct worker *worker, uint32_t slot, int64_t now_ms)
+static bool drain(struct master *master, uint32_t slot, int64_t now_ms)
 {
+    struct worker *worker = &master->workers[slot];
     struct page_view view;
-    if (!worker_tells(worker) || worker->retirement.phase == RETIREMENT_HALT)
+    if (!worker_tells(worker) || worker->headless || worker->retirement.phase == RETIREMENT_HALT)
         return false;
     bool before = worker->drain.given_up;
     requests_read(worker, &view);
@@ -29,10 +50,11 @@ static bool drain(struct worker *worker, uint32_t slot, int64_t now_ms)
     case DRAIN_WAIT:
         break;
     case DRAIN_WAKE:
-        signal_group(worker, PAGE_DRAIN_SIGNAL);
+        wake(&view);
         break;
     case DRAIN_END:
-        signal_group(worker, SIGTERM);
+        if (!holds_connections(master, worker->pid))
+            (void)kill(-worker->pid, SIGTERM);
         break;
     case DRAIN_GIVE_UP:
         if (!before)
@@ -42,6 +64,35 @@ static bool drain(struct worker *worker, uint32_t slot, int64_t now_ms)
     }
     return true;
 }
+
+/* ---- groups without a leader ---- */
+
+static bool has_ended(const struct worker *worker)
+{
+    return kill(-worker->pid, 0) != 0 && errno == ESRCH;
+}
+
+static void bury_group(struct master *master, uint32_t slot)
+{
+    log_info("worker %u: who was left of the group of pid %ld has gone", slot,
+             (long)master->workers[slot].pid);
+    reap_worker(master, slot, EXIT_CAUSE_CLEAN);
+}
+
+bool retirements_go_on(struct master *master, uint32_t slot)
+{
+    struct worker *worker = &master->workers[slot];
+    if (master->policy.slots[slot].state != SLOT_RETIRING || !holds_connections(master, worker->pid))
+        return false;
+    worker->headless = true;
+    worker->retirement = (struct retirement){.group = worker->pid, .headless = true};
+    log_info("worker %u pid %ld has left, and others of its group have requests in hand", slot,
+             (long)worker->pid);
+    retirements_start(master);
+    return true;
+}
+
+/* ---- all ---- */
 
 static int soonest(int a_ms, int b_ms)
 {
@@ -59,9 +110,13 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
     struct retirement **unseen = memory_must(calloc(slot_count, sizeof(struct retirement *)));
     for (uint32_t i = 0; i < slot_count; i++) {
         struct worker *worker = &master->workers[i];
+        if (worker->headless && has_ended(worker)) {
+            bury_group(master, i);
+            continue;
+        }
         if (master->policy.slots[i].state != SLOT_RETIRING || !worker->pid)
             continue;
-        if (drain(worker, i, now_ms))
+        if (drain(master, i, now_ms))
             next_ms = DRAIN_LOOK_MS;
         else
             unseen[count++] = &worker->retirement;

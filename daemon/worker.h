@@ -10,7 +10,8 @@
 #include "pool/page_read.h"
 
 struct worker {
-    pid_t pid;             /* 0: nobody; leader of its process group; not yet reaped */
+    pid_t pid;             /* 0: nobody; leader of its process group; not yet reaped, unless headless */
+    bool headless;         /* retired; the leader has gone, others of the group still have requests in hand */
     struct output *output; /* owned; NULL without a process, or when it has our own */
     struct page *page;     /* mapped; owned; NULL: none was given to it */
     bool overdue;          /* the policy was told that a request is older than `timeout` */

@@ -3,6 +3,7 @@
 import time
 
 from kit import build, fastcgi
+from kit.processes import children
 from kit.wait import wait_until
 
 
@@ -29,6 +30,21 @@ def test_request_in_the_hand_of_a_forked_child_is_not_silent(make_pool):
     pool = make(make_pool, "fork-each", request_header_timeout=1)
     with begun(pool, "/slow") as client:
         assert client.answer().status == 200
+
+
+def test_request_in_the_hand_of_a_forked_child_is_not_cut(make_pool):
+    """Neither by a pause or a stop, nor by the parent's leaving."""
+    for mode in ("fork-each", "fork-and-close"):
+        pool = make(make_pool, mode)
+        with begun(pool, "/slow") as client:
+            wait_until(lambda: children(pool.serving()[0]), 10, "a child that serves")
+            assert pool.command("pause", timeout=30).returncode == 0
+            assert client.answer().status == 200
+        assert pool.command("resume").returncode == 0
+        with begun(pool, "/slow") as client:
+            wait_until(lambda: children(pool.serving()[0]), 10, "a child that serves")
+            pool.stop()
+            assert client.answer().status == 200
 
 
 def test_child_that_dies_in_a_request_leaves_nothing_in_hand(make_pool):

@@ -4,6 +4,7 @@
 import os
 import queue
 import select
+import signal
 import socket
 import struct
 import sys
@@ -64,6 +65,17 @@ def fork_each():
         connection.close()
 
 
+def fork_and_close():
+    """The same, but the parent has nothing more to do with it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        connection, _ = LISTENER.accept()
+        if os.fork() == 0:
+            serve(connection)
+            os._exit(0)
+        connection.close()
+
+
 def fork_ahead():
     """Two children accept; one that dies is forked again."""
     for _ in range(2):
@@ -95,5 +107,6 @@ def careless():
         time.sleep(1000)
 
 
-{"hand-over": hand_over, "fork-each": fork_each, "fork-ahead": fork_ahead, "first-leaves": first_leaves,
- "careless": careless}[sys.argv[1]]()
+MODES = {"hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
+         "first-leaves": first_leaves, "careless": careless}
+MODES[sys.argv[1]]()
