@@ -45,13 +45,9 @@ enum drain_step drain_look(struct drain *drain, const struct page_scan *page, in
     if (drain->since_ms == 0 || drain->seen != seen(page))
         drain->since_ms = now_ms;
     drain->seen = seen(page);
-    switch (drain->seen) {
-    case DRAIN_SEEN_AT_WORK:
+    if (drain->seen == DRAIN_SEEN_AT_WORK)
         return page->waiting || page->numbers[PAGE_KEPT] ? DRAIN_WAKE : DRAIN_WAIT;
-    case DRAIN_SEEN_WAITING:
+    if (drain->seen == DRAIN_SEEN_WAITING)
         return now_ms - drain->since_ms < DRAIN_PATIENCE_MS ? DRAIN_WAKE : give_up(drain);
-    case DRAIN_SEEN_QUIET:
-        break;
-    }
     return look_at_quiet(drain, page, now_ms);
 }

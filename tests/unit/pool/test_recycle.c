@@ -43,6 +43,23 @@ static void who_is_due_serves_until_the_successor_accepts(void **state)
     assert_int_equal(policy.stats.left, 0);
 }
 
+/* max_requests was raised: nobody goes for the old one. What is due for another reason stays so. */
+static void who_is_forgiven_stays(void **state)
+{
+    (void)state;
+    run();
+    is_due(1);
+    happens(EVENT_RECYCLE, 1, REASON_NONE);
+    assert_actions("retire 3"); /* the successor is not needed any more */
+    happens(EVENT_EXITED, 3, EXIT_CAUSE_CLEAN);
+    happens(EVENT_RECYCLE, 2, REASON_MAX_MEMORY);
+    assert_actions("spawn 3");
+    happens(EVENT_RECYCLE, 2, REASON_NONE);
+    assert_actions("");
+    happens(EVENT_READY, 3, 0);
+    assert_actions("retire 2");
+}
+
 static void to_be_due_twice_is_to_be_due(void **state)
 {
     (void)state;
@@ -599,6 +616,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup(function, setup_limits)
     const struct CMUnitTest tests[] = {
         TEST(who_is_due_serves_until_the_successor_accepts),
+        TEST(who_is_forgiven_stays),
         TEST(to_be_due_twice_is_to_be_due),
         TEST(one_at_a_time_the_oldest_first),
         TEST(as_many_as_max_recycling_allows),
