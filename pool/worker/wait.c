@@ -2,6 +2,7 @@
 #include "pool/worker/wait.h"
 
 #include "pool/worker/acceptor.h"
+#include "pool/worker/copy.h"
 #include "pool/worker/descriptor.h"
 #include "pool/worker/drain.h"
 #include "pool/worker/next.h"
@@ -173,6 +174,13 @@ int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, 
 
 /* ---- select ---- */
 
+/* As much of a set as the call looks at, in whole words: many a program gives no more room than that. */
+static void copy_set(fd_set *to, const fd_set *from, int count)
+{
+    size_t words = ((size_t)count + NFDBITS - 1) / NFDBITS;
+    copy_bytes(to, from, words * sizeof(fd_mask));
+}
+
 static void clear_listeners(int size, fd_set *set, int *count)
 {
     for (int fd = 0; fd < size; fd++) {
@@ -188,7 +196,7 @@ static int step_select(struct wait *wait, bool hidden, const struct timespec *ti
     int cleared = 0;
     for (int i = 0; i < 3; i++) {
         if (wait->sets[i])
-            *wait->sets[i] = wait->asked[i];
+            copy_set(wait->sets[i], &wait->asked[i], wait->set_size);
     }
     if (hidden)
         clear_listeners(wait->set_size, wait->sets[0], &cleared);
@@ -225,7 +233,7 @@ int wait_select(int count, fd_set *readable, fd_set *writable, fd_set *exception
     wait.sets[2] = exceptional;
     for (int i = 0; i < 3; i++) {
         if (wait.sets[i])
-            wait.asked[i] = *wait.sets[i];
+            copy_set(&wait.asked[i], wait.sets[i], count);
     }
     return run(&wait, timeout, mask);
 }

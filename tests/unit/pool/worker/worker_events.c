@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define CONNECTIONS 64
+#define SET_ROOM    65536
 
 struct connection {
     int fd; /* -1: free */
@@ -71,25 +73,40 @@ static void wait_poll(long ms, const struct timespec *timeout, const sigset_t *m
         ready[i] = fds[i].revents != 0;
 }
 
+/* A set of no more words than descriptors below `size` need, and nothing behind it. */
+static fd_set *make_set(int size)
+{
+    static char *end;
+    size_t bytes = ((size_t)size + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+    if (!end) {
+        end = mmap(NULL, 2 * SET_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (end == MAP_FAILED || mprotect(end + SET_ROOM, SET_ROOM, PROT_NONE) < 0)
+            exit(1);
+        end += SET_ROOM;
+    }
+    memset(end - bytes, 0, bytes);
+    return (fd_set *)(void *)(end - bytes);
+}
+
 static void wait_select(long ms, const struct timespec *timeout, const sigset_t *mask)
 {
-    fd_set set;
     int size = 1;
     struct timeval left = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    FD_ZERO(&set);
-    FD_SET(0, &set);
     for (int i = 0; i < CONNECTIONS; i++) {
-        int fd = connections[i].fd;
-        if (fd >= 0)
-            FD_SET(fd, &set);
-        if (fd >= size)
-            size = fd + 1;
+        if (connections[i].fd >= size)
+            size = connections[i].fd + 1;
     }
-    int count = is("select") ? select(size, &set, NULL, NULL, ms < 0 ? NULL : &left)
-                             : pselect(size, &set, NULL, NULL, timeout, mask);
+    fd_set *set = make_set(size);
+    FD_SET(0, set);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        if (connections[i].fd >= 0)
+            FD_SET(connections[i].fd, set);
+    }
+    int count = is("select") ? select(size, set, NULL, NULL, ms < 0 ? NULL : &left)
+                             : pselect(size, set, NULL, NULL, timeout, mask);
     for (int i = 0; i < CONNECTIONS && count > 0; i++)
-        ready[i] = connections[i].fd >= 0 && FD_ISSET(connections[i].fd, &set);
-    ready[CONNECTIONS] = count > 0 && FD_ISSET(0, &set);
+        ready[i] = connections[i].fd >= 0 && FD_ISSET(connections[i].fd, set);
+    ready[CONNECTIONS] = count > 0 && FD_ISSET(0, set);
 }
 
 static void wait_epoll(long ms, const sigset_t *mask)
