@@ -301,6 +301,9 @@ EXPORTED int fcntl(int fd, int command, ...)
         return descriptor_copied(fd, result);
     if (command == F_SETFL && result == 0 && descriptor_is_listener(fd))
         process.nonblocking = ((intptr_t)argument & O_NONBLOCK) != 0;
+    /* Somebody else of the pool has set it; a program that found it set would not ask for it itself. */
+    if (command == F_GETFL && result >= 0 && !process.nonblocking && descriptor_is_listener(fd))
+        result &= ~O_NONBLOCK;
     return result;
 }
 

@@ -141,6 +141,20 @@ static void notices_a_close_behind_its_back(void **state)
     assert_int_equal(worker_drain(&worker), 0);
 }
 
+/* The flag belongs to the listener of all: who has not asked for it must not find it. */
+static void a_foreign_nonblocking_listener_is_asked_for(void **state)
+{
+    char text[64];
+    struct worker worker;
+    (void)state;
+    assert_int_equal(fcntl(world.listener, F_SETFL, O_NONBLOCK), 0);
+    worker = SPAWN(&world, TEST_WAYS, "unblock");
+    WAIT(waiting(&worker) == 1);
+    assert_true(get(&world, "/any", text, sizeof text) > 0);
+    assert_string_equal(text, "did not block");
+    worker_kill(&worker);
+}
+
 static void wrappers_do_not_hide_the_worker(void **state)
 {
     struct worker worker = SPAWN(&world, "sh", "-c", "exec " TEST_WAYS " plain");
@@ -270,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(counts_whatever_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_the_descriptor_that_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_foreign_nonblocking_listener_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
         cmocka_unit_test_setup_teardown(is_inert_elsewhere, setup, teardown),

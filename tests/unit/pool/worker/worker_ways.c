@@ -2,6 +2,8 @@
  * A FastCGI worker that goes about its connections in the way that its argument names; see `ways` below. It
  * serves one request a connection and answers with what the way has to tell, "ok" if nothing.
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -187,6 +189,24 @@ static void retry(void)
     close(fd);
 }
 
+/* Asks for a listener that does not block only where it finds one that does, and tells what came of it. */
+static void unblock(void)
+{
+    static const char *text = "blocked";
+    struct pollfd listener = {.fd = 0, .events = POLLIN};
+    if (!(fcntl(0, F_GETFL) & O_NONBLOCK))
+        (void)fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
+    int fd = accept(0, NULL, NULL);
+    if (fd < 0) {
+        text = "did not block";
+        (void)poll(&listener, 1, -1);
+        return;
+    }
+    receive(fd, by_read);
+    answer(fd, text);
+    close(fd);
+}
+
 static void *thread(void *unused)
 {
     for (;;) {
@@ -247,9 +267,10 @@ static const struct {
     const char *name;
     void (*serve)(void);
 } ways[] = {
-    {"plain", plain}, {"vector", vector},   {"stdio", stdio},       {"behind", behind},
-    {"copy", copy},   {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
-    {"retry", retry}, {"threads", threads}, {"handover", handover}, {"children", children},
+    {"plain", plain},     {"vector", vector},   {"stdio", stdio},       {"behind", behind},
+    {"copy", copy},       {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
+    {"retry", retry},     {"threads", threads}, {"handover", handover}, {"children", children},
+    {"unblock", unblock},
 };
 
 int main(int argc, char **argv)
