@@ -215,9 +215,12 @@ void connection_read(struct connection *connection, const void *bytes, size_t si
 
 void connection_wrote(struct connection *connection, const void *bytes, size_t size)
 {
-    if (PROCESS_LIKELY(!sight_keeps(&connection->sight)) ||
-        !(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED))
+    if (PROCESS_LIKELY(!(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED)))
         return;
+    if (!sight_keeps(&connection->sight)) {
+        connection_finishes(connection);
+        return;
+    }
     lock(connection);
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {
         connection->tid = acceptor_tid();
@@ -253,8 +256,10 @@ void connection_wrote_vector(struct connection *connection, const struct iovec *
 void connection_finishes(struct connection *connection)
 {
     lock(connection);
-    if (connection->state != PAGE_FREE && connection->state != PAGE_FINISHING)
+    if (connection->state != PAGE_FREE && connection->state != PAGE_FINISHING) {
+        connection->tid = acceptor_tid();
         turn(connection, PAGE_FINISHING);
+    }
     connection->rests = false;
     unlock(connection);
 }

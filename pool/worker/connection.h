@@ -43,7 +43,7 @@ void connection_read_vector(struct connection *connection, const struct iovec *p
 void connection_wrote_vector(struct connection *connection, const struct iovec *parts, int count,
                              size_t size);
 
-/* Its writing side is shut: the response is complete. */
+/* The response is complete: its end is written, or the writing side shut. */
 void connection_finishes(struct connection *connection);
 
 /* From now on it is read where nobody can see it (stdio): what is in hand is one request till the end. */

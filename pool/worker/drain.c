@@ -4,6 +4,7 @@
 #include "pool/worker/acceptor.h"
 #include "pool/worker/connection.h"
 #include "pool/worker/descriptor.h"
+#include "pool/worker/next.h"
 #include "pool/worker/wait.h"
 #include "pool/worker/wake.h"
 
@@ -149,6 +150,36 @@ bool drain_in_hand(void)
     return descriptor_any(DESCRIPTOR_CONNECTION);
 }
 
+static bool has_hung_up(int fd)
+{
+    struct pollfd peer = {.fd = fd};
+    int error = errno;
+    (void)NEXT(poll)(&peer, 1, 0);
+    errno = error;
+    return (peer.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static PROCESS_THREAD bool is_awaited;
+
+/* Many a program closes a connection when the next one takes its place. One that is through, or has nobody to
+ * answer, and is this thread's, would wait for this thread. */
+static void await(int fd, struct connection *connection)
+{
+    bool own = connection->tid == acceptor_tid();
+    if (own && (connection->state == PAGE_FINISHING || has_hung_up(fd)))
+        return;
+    is_awaited = true;
+}
+
+/* True while other threads are to close connections, as far as can be known. */
+static bool others_serve(void)
+{
+    is_awaited = false;
+    if (drain_in_hand())
+        descriptor_each(DESCRIPTOR_CONNECTION, await);
+    return is_awaited;
+}
+
 void drain_give_up(void)
 {
     int error = errno;
@@ -221,14 +252,13 @@ static void wait_for_the_end(void)
 int drain_refuse(bool returns)
 {
     drain_give_up();
-    while (drain_in_hand()) {
-        if (returns) {
-            pause_ms(1);
-            errno = EAGAIN;
-            return -1;
-        }
-        pause_ms(2);
+    if (returns && drain_in_hand()) {
+        pause_ms(1);
+        errno = EAGAIN;
+        return -1;
     }
+    while (!returns && others_serve())
+        pause_ms(2);
     wait_for_the_end();
     if (++refusals > REFUSALS_MAX)
         exit(0);

@@ -24,6 +24,11 @@ bool sight_keeps(const struct sight *sight)
     return sight->keeps;
 }
 
+bool sight_manages(const struct sight *sight)
+{
+    return sight->protocol == PROTOCOL_FCGI && sight->open == 0;
+}
+
 bool sight_rests(const struct sight *sight)
 {
     return sight->keeps && sight->open == 0 && sight->in.gathered == 0 && sight->in.left == 0;
@@ -42,6 +47,7 @@ static unsigned give_up(struct sight *sight)
 {
     sight->protocol = PROTOCOL_DONE;
     sight->keeps = false;
+    sight->lost = true;
     if (sight->begun)
         return 0;
     forget_request(sight);
@@ -272,7 +278,7 @@ static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t 
         if (take == TAKE_END) {
             sight->in_header = false;
             events |= begun(sight);
-            if (!sight->keeps) { /* the last request: nothing of the rest matters */
+            if (!sight->keeps) { /* the last request: nothing that is read of the rest matters */
                 sight->protocol = PROTOCOL_DONE;
                 break;
             }
@@ -312,7 +318,7 @@ unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
     const uint8_t *at = bytes, *end;
     unsigned events = 0;
 
-    if (size == 0 || !sight->keeps || sight->lost)
+    if (size == 0 || (!sight->keeps && sight->open == 0) || sight->lost)
         return 0;
     end = at + size;
     while (at < end) {

@@ -7,7 +7,8 @@
  * but what is asked for. And it gives no verdict: what the worker makes of a faulty stream is the worker's
  * affair, here it only must not lead to a wrong state.
  *
- * Nothing is looked at behind the header of a request that does not ask to keep the connection.
+ * Nothing that is read is looked at behind the header of a request that does not ask to keep the connection,
+ * and nothing that is written behind its end.
  *
  * The first byte tells the protocol: 1 FastCGI, a digit SCGI. Anything else, and a stream that breaks later
  * (a record of another version, a BEGIN_REQUEST of a wrong size, a netstring that is none or whose length has
@@ -48,7 +49,7 @@ struct sight {
     bool keeps;        /* FCGI_KEEP_CONN of the last BEGIN_REQUEST */
     bool begun;        /* SIGHT_BEGUN was told, SIGHT_ENDED was not */
     bool in_header;    /* FastCGI: the PARAMS of request `id` are not complete */
-    bool lost;         /* what is written is no FastCGI */
+    bool lost;         /* what is written, or read, is no FastCGI */
     bool method_known; /* to the end of its value */
     uint8_t uri_known; /* likewise: which name it is from */
     uint8_t part;      /* of a pair, or of the netstring */
@@ -80,11 +81,15 @@ void sight_init(struct sight *sight);
 unsigned sight_read(struct sight *sight, const void *bytes, size_t size);
 
 /* `size` bytes were written to the connection; 0 is allowed. Returns SIGHT_ENDED when that happened within
- * these bytes, else 0. Does nothing unless sight_keeps. */
+ * these bytes, else 0. Does nothing unless the connection is FastCGI's. */
 unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size);
 
 /* True when the request in hand, or the one that ended last, asked to keep the connection. */
 bool sight_keeps(const struct sight *sight);
+
+/* True when FastCGI was read, and no request of it is in hand: what is written answers a management record.
+ */
+bool sight_manages(const struct sight *sight);
 
 /* True when a kept connection is between two requests: none is in hand, and of the next one no byte was read.
  * What was left to be read of the last one (its empty STDIN record, with many a program) changes nothing. */

@@ -118,6 +118,29 @@ static void kept_connections_end(void **state)
     }
 }
 
+/* It would close its connection after the next accept: neither does it look busy meanwhile, nor is it waited
+ * for when there is no next one. */
+static void a_worker_that_closes_late_leaves(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "late");
+    char text[2];
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(is_served(&world, "/any"));
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(connections(&worker, PAGE_FINISHING), 1);
+    assert_int_equal(served(&worker), 3);
+    assert_int_equal(worker_drain(&worker), 0);
+
+    worker = SPAWN(&world, TEST_WAYS, "late-unknown");
+    int fd = dial(&world);
+    assert_int_equal(send(fd, "?", 1, 0), 1);
+    assert_int_equal(recv(fd, text, sizeof text, MSG_WAITALL), 2);
+    close(fd);
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(worker_drain(&worker), 0);
+}
+
 /* It takes EINVAL for ever: there is an end to that. */
 static void a_worker_that_retries_leaves(void **state)
 {
@@ -208,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_busy_worker_answers_first, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_driven_worker_answers_first, setup, teardown),
         cmocka_unit_test_setup_teardown(kept_connections_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_closes_late_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_retries_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(forked_acceptors_wait_for_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_lost_under_load, setup, teardown),

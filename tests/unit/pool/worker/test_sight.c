@@ -355,12 +355,16 @@ static void a_long_body_is_passed_over(void **state)
 
 static void nothing_follows_a_request_that_does_not_keep(void **state)
 {
-    struct stream stream = nginx_request(0);
+    struct stream stream = nginx_request(0), answer = response(1);
     struct sight sight = seen(&stream, SIGHT_BEGUN);
 
     (void)state;
     assert_int_equal(reads(&sight, &stream), 0);
     assert_string_equal(sight.uri, "/shop?a=b");
+    assert_int_equal(writes(&sight, &answer), SIGHT_ENDED);
+    assert_int_equal(writes(&sight, &answer), 0);
+    assert_int_equal(reads(&sight, &stream), 0);
+    assert_false(sight_keeps(&sight));
 }
 
 static void a_kept_connection_has_many_requests(void **state)
@@ -386,6 +390,7 @@ static void a_kept_connection_has_many_requests(void **state)
     add_request(&second, 1, 0, &pairs, 1000);
     assert_int_equal(reads(&sight, &second), SIGHT_BEGUN);
     assert_false(sight_keeps(&sight));
+    assert_int_equal(writes(&sight, &answer), SIGHT_ENDED);
     assert_int_equal(writes(&sight, &answer), 0);
 }
 
@@ -409,7 +414,11 @@ static void management_and_abort_change_nothing(void **state)
     add_record(&stream, GET_VALUES, 0, "\16\0FCGI_MAX_CONNS", 16, 0);
     add_record(&stream, PARAMS, 0, "", 0, 0);
     add_record(&stream, PARAMS, 1, "", 0, 0); /* of no request */
+    sight_init(&sight);
+    assert_false(sight_manages(&sight));
     sight = seen(&stream, 0);
+    assert_true(sight_manages(&sight));
+    assert_int_equal(writes(&sight, &answer), 0);
     stream.length = 0;
     add_begin(&stream, 1, KEEP);
     add_record(&stream, GET_VALUES, 0, "", 0, 0);
@@ -487,11 +496,13 @@ static void a_request_may_be_answered_before_its_header_is_complete(void **state
 static void sees_a_request_of_scgi(void **state)
 {
     struct sight sight = SEEN(SAMPLE "What is the answer to life?", SIGHT_BEGUN);
+    struct stream answer = response(1);
 
     (void)state;
     assert_string_equal(sight.method, "POST");
     assert_string_equal(sight.uri, "/deepthought");
     assert_false(sight_keeps(&sight));
+    assert_int_equal(writes(&sight, &answer), 0);
     sight = seen_text(SAMPLE, sizeof SAMPLE - 2, 0); /* the comma is missing */
     assert_int_equal(sight_read(&sight, ",", 1), SIGHT_BEGUN);
     assert_int_equal(sight_read(&sight, SAMPLE, sizeof SAMPLE - 1), 0);
@@ -555,7 +566,7 @@ static void a_stream_that_breaks_becomes_unknown(void **state)
 
 static void a_break_is_no_second_request(void **state)
 {
-    struct stream stream = nginx_request(KEEP), rest = {.length = 0};
+    struct stream stream = nginx_request(KEEP), rest = {.length = 0}, answer = response(1);
     struct sight sight = seen(&stream, SIGHT_BEGUN);
 
     (void)state;
@@ -564,6 +575,7 @@ static void a_break_is_no_second_request(void **state)
     assert_string_equal(sight.uri, "/shop?a=b");
     assert_false(sight_keeps(&sight));
     assert_int_equal(reads(&sight, &stream), 0);
+    assert_int_equal(writes(&sight, &answer), 0);
 }
 
 static void what_is_written_may_break(void **state)

@@ -189,6 +189,31 @@ static void retry(void)
     close(fd);
 }
 
+/* Closes each connection when it has the next one. */
+static void late(void)
+{
+    static int last = -1;
+    int fd = take(0);
+    if (last >= 0)
+        close(last);
+    last = fd;
+    receive(fd, by_read);
+    answer(fd, "ok");
+}
+
+/* The same, and the answer says of nothing where it ends. */
+static void late_unknown(void)
+{
+    static int last = -1;
+    char byte;
+    int fd = take(0);
+    if (last >= 0)
+        close(last);
+    last = fd;
+    if (read(fd, &byte, 1) == 1)
+        (void)!write(fd, "ok", 2);
+}
+
 /* Asks for a listener that does not block only where it finds one that does, and tells what came of it. */
 static void unblock(void)
 {
@@ -267,10 +292,11 @@ static const struct {
     const char *name;
     void (*serve)(void);
 } ways[] = {
-    {"plain", plain},     {"vector", vector},   {"stdio", stdio},       {"behind", behind},
-    {"copy", copy},       {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
-    {"retry", retry},     {"threads", threads}, {"handover", handover}, {"children", children},
-    {"unblock", unblock},
+    {"plain", plain},     {"vector", vector},     {"stdio", stdio},
+    {"behind", behind},   {"copy", copy},         {"cgi", cgi},
+    {"vfork", vforks},    {"moved", moved},       {"retry", retry},
+    {"threads", threads}, {"handover", handover}, {"children", children},
+    {"unblock", unblock}, {"late", late},         {"late-unknown", late_unknown},
 };
 
 int main(int argc, char **argv)
