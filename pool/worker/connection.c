@@ -215,6 +215,9 @@ void connection_read(struct connection *connection, const void *bytes, size_t si
 
 void connection_wrote(struct connection *connection, const void *bytes, size_t size)
 {
+    /* An answer before a request: that was read where nobody can see it. */
+    if (PROCESS_UNLIKELY(connection->state == PAGE_CONNECTED) && !sight_manages(&connection->sight))
+        connection_unseen(connection);
     if (PROCESS_LIKELY(!(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED)))
         return;
     if (!sight_keeps(&connection->sight)) {

@@ -46,7 +46,8 @@ void connection_wrote_vector(struct connection *connection, const struct iovec *
 /* The response is complete: its end is written, or the writing side shut. */
 void connection_finishes(struct connection *connection);
 
-/* From now on it is read where nobody can see it (stdio): what is in hand is one request till the end. */
+/* It is read where nobody can see it (stdio, another process): what is in hand is one request till the end.
+ */
 void connection_unseen(struct connection *connection);
 
 /* Frees the rows that a former program of this process left. */

@@ -112,6 +112,25 @@ static void counts_whatever_the_way(void **state)
     serves(2, TEST_WAYS, "children");
 }
 
+/* Who answers has a request in hand, however it was read. */
+static void an_answer_tells_of_an_unseen_request(void **state)
+{
+    uint8_t bytes[4096];
+    char text[64];
+    size_t length = request("/unseen", 0, bytes, sizeof bytes);
+    struct worker worker = SPAWN(&world, TEST_WAYS, "unread");
+    int fd = dial(&world);
+    (void)state;
+    assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+    assert_true(read_answer(fd, text, sizeof text) > 0);
+    WAIT(connections(&worker, PAGE_BUSY) == 1);
+    assert_int_equal(worker.page->report.requests, 1);
+    close(fd);
+    WAIT(connections(&worker, PAGE_FREE) == 0);
+    assert_int_equal(served(&worker), 1);
+    worker_kill(&worker);
+}
+
 /* The first number is closed, the request comes over the second. */
 static void tells_the_descriptor_that_is_left(void **state)
 {
@@ -282,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_each_phase, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_of_a_kept_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_whatever_the_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_answer_tells_of_an_unseen_request, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_the_descriptor_that_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_foreign_nonblocking_listener_is_asked_for, setup, teardown),

@@ -103,6 +103,21 @@ static void stdio(void)
     fclose(file);
 }
 
+static ssize_t by_system_call(int fd, uint8_t *bytes, size_t room)
+{
+    return syscall(SYS_read, fd, bytes, room);
+}
+
+/* Nothing but the answer is seen. */
+static void unread(void)
+{
+    int fd = take(0);
+    receive(fd, by_system_call);
+    answer(fd, "ok");
+    receive(fd, by_system_call); /* until the client has gone */
+    close(fd);
+}
+
 static void behind(void)
 {
     int fd = take(0);
@@ -292,11 +307,10 @@ static const struct {
     const char *name;
     void (*serve)(void);
 } ways[] = {
-    {"plain", plain},     {"vector", vector},     {"stdio", stdio},
-    {"behind", behind},   {"copy", copy},         {"cgi", cgi},
-    {"vfork", vforks},    {"moved", moved},       {"retry", retry},
-    {"threads", threads}, {"handover", handover}, {"children", children},
-    {"unblock", unblock}, {"late", late},         {"late-unknown", late_unknown},
+    {"plain", plain},     {"vector", vector},   {"stdio", stdio},       {"behind", behind},
+    {"copy", copy},       {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
+    {"retry", retry},     {"threads", threads}, {"handover", handover}, {"children", children},
+    {"unblock", unblock}, {"unread", unread},   {"late", late},         {"late-unknown", late_unknown},
 };
 
 int main(int argc, char **argv)
