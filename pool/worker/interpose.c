@@ -265,10 +265,14 @@ EXPORTED FILE *fdopen(int fd, const char *mode)
     return NEXT(fdopen)(fd, mode);
 }
 
+/* What the stream still holds is part of the answer. */
 EXPORTED int fclose(FILE *file)
 {
-    if (process.page)
-        descriptor_closed(fileno(file));
+    int fd = process.page ? fileno(file) : -1;
+    if (descriptor_at(fd)) {
+        (void)fflush(file);
+        descriptor_closed(fd);
+    }
     return NEXT(fclose)(file);
 }
 

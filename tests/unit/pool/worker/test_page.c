@@ -131,6 +131,25 @@ static void an_answer_tells_of_an_unseen_request(void **state)
     worker_kill(&worker);
 }
 
+/* Until the client has taken it, the answer is in hand. */
+static void a_stream_is_closed_when_it_is_flushed(void **state)
+{
+    uint8_t bytes[4096];
+    char chunk[65536];
+    size_t length = request("/flush", 0, bytes, sizeof bytes);
+    struct worker worker = SPAWN(&world, TEST_WAYS, "flush");
+    int fd = dial(&world);
+    (void)state;
+    assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+    assert_int_equal(recv(fd, chunk, 1, 0), 1);
+    assert_int_equal(connections(&worker, PAGE_BUSY), 1);
+    while (recv(fd, chunk, sizeof chunk, 0) > 0)
+        continue;
+    WAIT(connections(&worker, PAGE_FREE) == 0);
+    close(fd);
+    worker_kill(&worker);
+}
+
 /* The first number is closed, the request comes over the second. */
 static void tells_the_descriptor_that_is_left(void **state)
 {
@@ -302,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_of_a_kept_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_whatever_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_tells_of_an_unseen_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stream_is_closed_when_it_is_flushed, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_the_descriptor_that_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_foreign_nonblocking_listener_is_asked_for, setup, teardown),

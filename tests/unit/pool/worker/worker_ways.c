@@ -103,6 +103,21 @@ static void stdio(void)
     fclose(file);
 }
 
+/* An answer that comes out when the stream is closed. */
+static void flush(void)
+{
+    enum { LENGTH = 4 << 20 };
+    int fd = take(0);
+    FILE *file = fdopen(fd, "r+");
+    char *room = malloc(LENGTH + 1), *text = calloc(LENGTH, 1);
+    receive(fd, by_read);
+    setvbuf(file, room, _IOFBF, LENGTH + 1);
+    fwrite(text, LENGTH, 1, file);
+    fclose(file);
+    free(room);
+    free(text);
+}
+
 static ssize_t by_system_call(int fd, uint8_t *bytes, size_t room)
 {
     return syscall(SYS_read, fd, bytes, room);
@@ -307,10 +322,23 @@ static const struct {
     const char *name;
     void (*serve)(void);
 } ways[] = {
-    {"plain", plain},     {"vector", vector},   {"stdio", stdio},       {"behind", behind},
-    {"copy", copy},       {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
-    {"retry", retry},     {"threads", threads}, {"handover", handover}, {"children", children},
-    {"unblock", unblock}, {"unread", unread},   {"late", late},         {"late-unknown", late_unknown},
+    {"plain", plain},
+    {"vector", vector},
+    {"stdio", stdio},
+    {"behind", behind},
+    {"copy", copy},
+    {"cgi", cgi},
+    {"vfork", vforks},
+    {"moved", moved},
+    {"retry", retry},
+    {"threads", threads},
+    {"handover", handover},
+    {"children", children},
+    {"unblock", unblock},
+    {"flush", flush},
+    {"unread", unread},
+    {"late", late},
+    {"late-unknown", late_unknown},
 };
 
 int main(int argc, char **argv)
