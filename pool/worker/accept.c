@@ -59,14 +59,27 @@ static bool is_foreign(int fd)
     return (NEXT(fcntl)(fd, F_GETFL) & O_NONBLOCK) != 0;
 }
 
-static void wait_for_connection(int fd)
+/* EINVAL may as well come of what the program passed. A listener that is shut hangs up. */
+static bool is_shut(int fd)
+{
+    struct pollfd listener = {.fd = fd, .events = POLLRDHUP};
+    int error = errno;
+    bool shut = NEXT(poll)(&listener, 1, 0) > 0 && listener.revents & (POLLHUP | POLLRDHUP);
+    errno = error;
+    return shut;
+}
+
+/* Returns false, and EINTR, when a signal that is not ours has come. */
+static bool wait_for_connection(int fd)
 {
     struct pollfd listener = {.fd = fd, .events = POLLIN};
-    if (acceptor_wait()) {
-        (void)NEXT(poll)(&listener, 1, LOOK_AGAIN_MS);
-        process_hold_signal();
-        acceptor_leave();
-    }
+    unsigned signals = drain_signals();
+    if (!acceptor_wait())
+        return true;
+    bool interrupted = NEXT(poll)(&listener, 1, LOOK_AGAIN_MS) < 0 && errno == EINTR;
+    process_hold_signal();
+    acceptor_leave();
+    return !interrupted || signals != drain_signals();
 }
 
 int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int flags)
@@ -90,11 +103,12 @@ int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int f
         }
         if (drain_asked())
             return drain_refuse(wait_is_habit());
-        if (errno == EINVAL)
+        if (errno == EINVAL && is_shut(fd))
             drain_give_up(); /* the pool stops: the listener is shut, and this process knows */
         if (errno != EAGAIN || !is_foreign(fd))
             return connection;
-        wait_for_connection(fd);
+        if (!wait_for_connection(fd))
+            return -1;
         if (length)
             *length = room;
     }

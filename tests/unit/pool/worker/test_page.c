@@ -193,6 +193,34 @@ static void a_foreign_nonblocking_listener_is_asked_for(void **state)
     worker_kill(&worker);
 }
 
+/* EINVAL by itself is no end of the listener; but that the listener is shut is one. */
+static void a_wrong_accept_gives_up_nothing(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "wrong");
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(is_served(&world, "/any"));
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(worker.page->report.drained, 0);
+    assert_int_equal(shutdown(world.listener, SHUT_RD), 0);
+    WAIT(worker.page->report.drained == 1);
+    worker_kill(&worker);
+}
+
+/* As it would be without us, though we wait in another way where the listener does not block. */
+static void a_signal_ends_an_accept(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fcntl(world.listener, F_SETFL, i ? O_NONBLOCK : 0), 0);
+        struct worker worker = SPAWN(&world, TEST_WAYS, "interrupted");
+        int status;
+        WAIT(waitpid(worker.pid, &status, WNOHANG) == worker.pid);
+        assert_int_equal(status, 0);
+        worker_close(&worker);
+    }
+}
+
 static void wrappers_do_not_hide_the_worker(void **state)
 {
     struct worker worker = SPAWN(&world, "sh", "-c", "exec " TEST_WAYS " plain");
@@ -325,6 +353,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_the_descriptor_that_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_foreign_nonblocking_listener_is_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_wrong_accept_gives_up_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_signal_ends_an_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
         cmocka_unit_test_setup_teardown(is_inert_elsewhere, setup, teardown),

@@ -2,6 +2,7 @@
  * A FastCGI worker that goes about its connections in the way that its argument names; see `ways` below. It
  * serves one request a connection and answers with what the way has to tell, "ok" if nothing.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -219,6 +221,29 @@ static void retry(void)
     close(fd);
 }
 
+/* An accept that cannot be. */
+static void wrong(void)
+{
+    if (accept4(0, NULL, NULL, 1) >= 0)
+        exit(1);
+    plain();
+}
+
+static void note(int number)
+{
+    (void)number;
+}
+
+/* Leaves when a signal has ended its accept. */
+static void interrupted(void)
+{
+    struct sigaction action = {.sa_handler = note};
+    struct itimerval often = {.it_interval = {.tv_usec = 10000}, .it_value = {.tv_usec = 10000}};
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    exit(accept(0, NULL, NULL) < 0 && errno == EINTR ? 0 : 1);
+}
+
 /* Closes each connection when it has the next one. */
 static void late(void)
 {
@@ -335,6 +360,8 @@ static const struct {
     {"handover", handover},
     {"children", children},
     {"unblock", unblock},
+    {"wrong", wrong},
+    {"interrupted", interrupted},
     {"flush", flush},
     {"unread", unread},
     {"late", late},
