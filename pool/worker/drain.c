@@ -26,6 +26,8 @@
 /* A kept connection that has rested so long is ended: the client hardly sends the next request right now. */
 #define REST_NS 1000000000U
 
+_Static_assert(PAGE_DRAIN_SIGNAL == SIGURG, "the number, where signal.h cannot be included");
+
 static bool swapped, gave_up;
 
 static PROCESS_THREAD unsigned signal_count, refusals;

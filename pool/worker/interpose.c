@@ -325,6 +325,57 @@ EXPORTED int ioctl(int fd, unsigned long request, ...)
     return result;
 }
 
+/* ---- programs that are started ---- */
+
+/* None of them may find the drain's signal held: those in Go need it. */
+#define STARTS(call)                                                                                         \
+    ({                                                                                                       \
+        bool held = process_free_signal();                                                                   \
+        __typeof__(call) result = (call);                                                                    \
+        if (held)                                                                                            \
+            process_hold_signal();                                                                           \
+        result;                                                                                              \
+    })
+
+EXPORTED int execv(const char *path, char *const *arguments)
+{
+    return STARTS(NEXT(execv)(path, arguments));
+}
+
+EXPORTED int execve(const char *path, char *const *arguments, char *const *environment)
+{
+    return STARTS(NEXT(execve)(path, arguments, environment));
+}
+
+EXPORTED int execvp(const char *file, char *const *arguments)
+{
+    return STARTS(NEXT(execvp)(file, arguments));
+}
+
+EXPORTED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                         const posix_spawnattr_t *attributes, char *const *arguments,
+                         char *const *environment)
+{
+    return STARTS(NEXT(posix_spawn)(pid, path, actions, attributes, arguments, environment));
+}
+
+EXPORTED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                          const posix_spawnattr_t *attributes, char *const *arguments,
+                          char *const *environment)
+{
+    return STARTS(NEXT(posix_spawnp)(pid, file, actions, attributes, arguments, environment));
+}
+
+EXPORTED FILE *popen(const char *command, const char *mode)
+{
+    return STARTS(NEXT(popen)(command, mode));
+}
+
+EXPORTED int system(const char *command)
+{
+    return STARTS(NEXT(system)(command));
+}
+
 /* ---- fork ---- */
 
 /* The child of a vfork shares our memory: what it closes before its exec would be closed here. */

@@ -6,7 +6,7 @@
 struct next next_table;
 
 /* No pointers, so that nothing has to be relocated in all the processes where the library is inert. */
-static const char names[][12] = {
+static const char names[][16] = {
 #define NEXT_NAME(name) #name,
 #include "pool/worker/next.def"
 #undef NEXT_NAME

@@ -50,22 +50,30 @@ uint64_t process_tick(void)
 }
 
 /* The kernel's own call: libc's would take the set of the whole library, and the shims in front of it. */
-static void mask_signal(int how)
+static void mask_signal(int how, uint64_t *ret_former)
 {
     uint64_t set = (uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1);
     int error = errno;
-    syscall(SYS_rt_sigprocmask, how, &set, NULL, sizeof set);
+    syscall(SYS_rt_sigprocmask, how, &set, ret_former, sizeof set);
     errno = error;
 }
 
 void process_let_signal(void)
 {
-    mask_signal(SIG_UNBLOCK);
+    mask_signal(SIG_UNBLOCK, NULL);
 }
 
 void process_hold_signal(void)
 {
-    mask_signal(SIG_BLOCK);
+    mask_signal(SIG_BLOCK, NULL);
+}
+
+bool process_free_signal(void)
+{
+    uint64_t former = 0;
+    if (process.page)
+        mask_signal(SIG_UNBLOCK, &former);
+    return former >> (PAGE_DRAIN_SIGNAL - 1) & 1;
 }
 
 bool process_is_listener(int fd)

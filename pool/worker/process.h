@@ -43,6 +43,10 @@ uint64_t process_tick(void);
 void process_let_signal(void);
 void process_hold_signal(void);
 
+/* Lets it through for the start of a program, which would inherit that it is held. Returns true when it was,
+ * and is to be held again. */
+bool process_free_signal(void);
+
 /* True when `fd` is the listener, by its inode. Async-signal-safe. */
 bool process_is_listener(int fd);
 

@@ -254,6 +254,19 @@ static void children_find_nothing_of_us(void **state)
     worker_kill(&worker);
 }
 
+static void programs_are_started_with_nothing_held(void **state)
+{
+    static const char line[] = "SigBlk:\t0000000000000000\n";
+    char text[1024], *at = text;
+    struct worker worker = SPAWN(&world, TEST_WAYS, "starts");
+    (void)state;
+    assert_true(get(&world, "/any", text, sizeof text) > 0);
+    for (int i = 0; i < 4; i++, at += sizeof line - 1)
+        assert_memory_equal(at, line, sizeof line - 1);
+    assert_string_equal(at, "held");
+    worker_kill(&worker);
+}
+
 /* Without our listener, or with a page of another version, the program runs as if we were not there. */
 static void is_inert_elsewhere(void **state)
 {
@@ -357,6 +370,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_signal_ends_an_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
+        cmocka_unit_test_setup_teardown(programs_are_started_with_nothing_held, setup, teardown),
         cmocka_unit_test_setup_teardown(is_inert_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(wakes_the_master, setup, teardown),
         cmocka_unit_test_setup_teardown(overflows, setup, teardown),

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -180,6 +181,36 @@ static void cgi(void)
     close(fd);
 }
 
+/* What the programs find held that are started in one way and another; and who started them, after that. */
+static void starts(void)
+{
+    char text[1024], *program[] = {"grep", "SigBlk", "/proc/self/status", NULL};
+    int fd = take(0), ends[2], former = dup(1);
+    pid_t pid;
+    receive(fd, by_read);
+    if (pipe(ends) < 0 || dup2(ends[1], 1) < 0)
+        exit(1);
+    if (posix_spawn(&pid, "/bin/grep", NULL, NULL, program, environ) == 0)
+        waitpid(pid, NULL, 0);
+    if (posix_spawnp(&pid, "grep", NULL, NULL, program, environ) == 0)
+        waitpid(pid, NULL, 0);
+    if (system("grep SigBlk /proc/self/status") != 0 || execve("/nowhere", program, environ) == 0)
+        exit(1);
+    dup2(former, 1);
+    close(former);
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, sizeof text / 2);
+    close(ends[0]);
+    FILE *file = popen("grep SigBlk /proc/self/status", "r");
+    length += (ssize_t)fread(text + length, 1, sizeof text / 4, file);
+    pclose(file);
+    sigset_t held;
+    sigprocmask(SIG_BLOCK, NULL, &held);
+    (void)snprintf(text + length, sizeof text / 4, sigismember(&held, SIGURG) ? "held" : "let through");
+    answer(fd, text);
+    close(fd);
+}
+
 /* A child that closes everything while it shares our memory, if it does. */
 static void vforks(void)
 {
@@ -347,25 +378,11 @@ static const struct {
     const char *name;
     void (*serve)(void);
 } ways[] = {
-    {"plain", plain},
-    {"vector", vector},
-    {"stdio", stdio},
-    {"behind", behind},
-    {"copy", copy},
-    {"cgi", cgi},
-    {"vfork", vforks},
-    {"moved", moved},
-    {"retry", retry},
-    {"threads", threads},
-    {"handover", handover},
-    {"children", children},
-    {"unblock", unblock},
-    {"wrong", wrong},
-    {"interrupted", interrupted},
-    {"flush", flush},
-    {"unread", unread},
-    {"late", late},
-    {"late-unknown", late_unknown},
+    {"plain", plain},     {"vector", vector},   {"stdio", stdio},       {"behind", behind},
+    {"copy", copy},       {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
+    {"retry", retry},     {"threads", threads}, {"handover", handover}, {"children", children},
+    {"unblock", unblock}, {"starts", starts},   {"wrong", wrong},       {"interrupted", interrupted},
+    {"flush", flush},     {"unread", unread},   {"late", late},         {"late-unknown", late_unknown},
 };
 
 int main(int argc, char **argv)
