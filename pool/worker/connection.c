@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+_Static_assert(PAGE_METHOD % 8 == 0 && PAGE_URI % 8 == 0, "texts are copied by the word");
+
 static void lock(struct connection *connection)
 {
     while (__atomic_test_and_set(&connection->lock, __ATOMIC_ACQUIRE))
@@ -121,8 +123,8 @@ static void turn(struct connection *connection, enum page_state state)
         if (state == PAGE_BUSY) {
             row->request_ns = now;
             row->requests = connection->requests;
-            copy_bytes(row->method, connection->sight.method, sizeof row->method);
-            copy_bytes(row->uri, connection->sight.uri, sizeof row->uri);
+            copy_text(row->method, connection->sight.method, sizeof row->method);
+            copy_text(row->uri, connection->sight.uri, sizeof row->uri);
         }
         __atomic_store_n(&row->state, state, __ATOMIC_RELAXED);
         end_write(row);
@@ -258,6 +260,8 @@ void connection_wrote_vector(struct connection *connection, const struct iovec *
 
 void connection_finishes(struct connection *connection)
 {
+    if (connection->state == PAGE_FINISHING)
+        return;
     lock(connection);
     if (connection->state != PAGE_FREE && connection->state != PAGE_FINISHING) {
         connection->tid = acceptor_tid();

@@ -27,4 +27,16 @@ static inline void copy_bytes(void *to, const void *from, size_t size)
     }
 }
 
+/* Up to the word that has the text's NUL, if there is one; `size` is one of whole words. */
+static inline void copy_text(char *to, const char *from, size_t size)
+{
+    const uint64_t ones = UINT64_MAX / 255, high = ones << 7;
+    for (uint64_t word = ones; size > 0 && !((word - ones) & ~word & high); size -= sizeof word) {
+        __builtin_memcpy(&word, from, sizeof word);
+        __builtin_memcpy(to, &word, sizeof word);
+        from += sizeof word;
+        to += sizeof word;
+    }
+}
+
 #endif

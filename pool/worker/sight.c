@@ -326,6 +326,7 @@ unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
 
         if (record->left == 0) {
             const uint8_t *header;
+            uint32_t rest;
 
             if (!take_header(record, &at, end, &header))
                 break;
@@ -333,9 +334,16 @@ unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
                 sight->lost = true;
                 break;
             }
+            rest = rest_length(header);
+            if (rest <= (size_t)(end - at)) {
+                at += rest;
+                if (header[1] == FCGI_END_REQUEST)
+                    events |= end_request(sight, bytes_get_u16(header + 2));
+                continue;
+            }
             record->type = header[1];
             record->id = bytes_get_u16(header + 2);
-            record->left = rest_length(header);
+            record->left = rest;
         }
         piece = smaller((size_t)(end - at), record->left);
         at += piece;

@@ -41,7 +41,7 @@ def finish(pool, load, record_property):
 
 @pytest.mark.parametrize("way", ["direct", "nginx"])
 @pytest.mark.parametrize("listen", ["unix", "tcp"])
-@pytest.mark.parametrize("kind", kinds.PRELOAD)
+@pytest.mark.parametrize("kind", kinds.some(kinds.PRELOAD))
 def test_one_request_a_connection(kind, listen, way, make_pool, make_nginx, make_load, record_property):
     pool, script = make(make_pool, kind, listen)
     address = pool.status()["listen"]

@@ -68,3 +68,16 @@ def test_first_acceptor_need_not_last(make_pool):
     wait_until(lambda: pool.status()["workers"][0]["age_ms"] > 4000, 20, "a time longer than start_timeout")
     status = pool.status()
     assert status["counters"]["start_failed"] == 0 and status["workers"][0]["state"] == "serving"
+
+
+def test_connection_that_is_closed_late_is_not_in_hand(make_pool):
+    """Neither a timeout while the worker waits for the next one, nor a retirement that waits for it."""
+    pool = make(make_pool, "late", timeout=1, graceful_timeout=30)
+    with begun(pool, "/x") as client:
+        assert client.answer().status == 200
+    wait_until(lambda: pool.status()["workers"][0]["age_ms"] > 4000, 20, "a time longer than timeout")
+    assert pool.request("/x").status == 200
+    assert "more than timeout" not in pool.log()
+    start = time.monotonic()
+    pool.stop()
+    assert time.monotonic() - start < 15

@@ -20,7 +20,7 @@ ANSWER = record(6, b"Content-Type: text/plain\r\n\r\nok") + record(6) + record(3
 LISTENER = socket.socket(fileno=0)
 
 
-def serve(connection):
+def answer(connection):
     request = b""
     while not request.endswith(record(5)):
         piece = connection.recv(65536)
@@ -33,6 +33,10 @@ def serve(connection):
         if b"/crash" in request:
             os.kill(os.getpid(), 9)
         connection.sendall(ANSWER)
+
+
+def serve(connection):
+    answer(connection)
     connection.close()
 
 
@@ -107,6 +111,13 @@ def careless():
         time.sleep(1000)
 
 
+def late():
+    """A connection is closed when the next one takes its place."""
+    while True:
+        connection, _ = LISTENER.accept()
+        answer(connection)
+
+
 MODES = {"hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
-         "first-leaves": first_leaves, "careless": careless}
+         "first-leaves": first_leaves, "careless": careless, "late": late}
 MODES[sys.argv[1]]()

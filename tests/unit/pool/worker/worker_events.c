@@ -3,6 +3,7 @@
  *   worker_events poll|ppoll|select|pselect|epoll|epoll_pwait [DELAY_MS [nonblock]]
  * Each answer comes DELAY_MS after its request, with the process's number in X-Pid.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -153,14 +154,13 @@ static void take(void)
             return;
         }
     }
-    if (fd < 0) {
-        bool again = false;
-        again = write(2, "", 0) == 0 && (next_ms() >= 0);
-        for (int i = 0; i < CONNECTIONS; i++)
-            again |= connections[i].fd >= 0;
-        if (!again)
-            exit(0);
+    if (fd >= 0 || errno == EAGAIN)
+        return; /* another worker was faster */
+    for (int i = 0; i < CONNECTIONS; i++) {
+        if (connections[i].fd >= 0)
+            return;
     }
+    exit(0);
 }
 
 static void drop(struct connection *connection)
