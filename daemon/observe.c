@@ -61,6 +61,7 @@ static void note_unseen(struct master *master, uint32_t slot)
 
 static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)
 {
+    output_read(master->workers[slot].output);
     log_info("worker %u pid %ld serves after %lld ms", slot, (long)master->workers[slot].pid,
              (long long)age_ms);
     note_unseen(master, slot);

@@ -186,13 +186,18 @@ void output_start(struct output *output, struct ev_loop *loop, pid_t pid)
     ev_io_start(loop, &output->watcher);
 }
 
+void output_read(struct output *output)
+{
+    for (int left = PIPE_SIZE / READ_SIZE; output && output->pid && left > 0; left--)
+        if (read_some(output) <= 0)
+            break;
+}
+
 void output_stop(struct output *output, struct ev_loop *loop)
 {
     if (!output)
         return;
-    for (int left = PIPE_SIZE / READ_SIZE; output->pid && left > 0; left--)
-        if (read_some(output) <= 0)
-            break;
+    output_read(output);
     pass_partial(output);
     flush_lines(output);
     ev_io_stop(loop, &output->watcher);

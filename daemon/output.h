@@ -30,6 +30,9 @@ struct output *output_of(uint32_t slot, struct output_file *file, int fd);
 /* Begins to read, for the worker `pid`. */
 void output_start(struct output *output, struct ev_loop *loop, pid_t pid);
 
+/* Hands on what is in the pipe by now, for what is to be said after it. Accepts NULL. */
+void output_read(struct output *output);
+
 /* Hands on what is left in the pipe, closes it and frees the object. Accepts NULL, and one that was never
  * started. */
 void output_stop(struct output *output, struct ev_loop *loop);

@@ -136,7 +136,7 @@ def test_log_file_from_the_beginning(directory, make_pool):
 
 
 def test_without_log_file_startup_is_seen_and_warned_of(make_pool):
-    pool = make_pool(command=[build.worker("bad"), "stderr-lines"])
+    pool = make_pool(command=["/bin/sh", "-c", f"echo first line >&2; echo second line >&2; exec {build.worker('echo_fcgx')}"])
     answer = pool.detach()
     assert answer.returncode == 0
     assert "warning: daemon: without log.file" in answer.stderr and "pool pool is running" in answer.stderr
