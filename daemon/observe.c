@@ -37,15 +37,6 @@ static bool serves_by_page(const struct worker *worker)
     return view.acceptor_count > 0 || view.connection_count > 0;
 }
 
-static bool serves(const struct master *master, struct look *look, uint32_t slot, int64_t age_ms)
-{
-    const struct worker *worker = &master->workers[slot];
-    bool unreadable;
-    if (worker_tells(worker) || master->pages.required)
-        return serves_by_page(worker);
-    return look_serves(look, worker->pid, &unreadable) || (unreadable && age_ms >= START_BLIND_MS);
-}
-
 /* Said once in the log, and of each worker in status. */
 static void note_unseen(struct master *master, uint32_t slot)
 {
@@ -54,9 +45,23 @@ static void note_unseen(struct master *master, uint32_t slot)
         return;
     master->unseen_said = true;
     log_warning("worker %u pid %ld does not load " PAGES_LIBRARY " (a static or setuid program, or Go): such "
-                "workers are observed from outside, and neither their requests nor max_requests, timeout and "
-                "slowlog are seen to",
-                slot, (long)master->workers[slot].pid);
+                "workers %s",
+                slot, (long)master->workers[slot].pid,
+                master->pages.required ? "do not count as serving, for \"observe\" is \"preload\""
+                                       : "are observed from outside, and neither their requests nor "
+                                         "max_requests, timeout and slowlog are seen to");
+}
+
+static bool serves(struct master *master, struct look *look, uint32_t slot, int64_t age_ms)
+{
+    const struct worker *worker = &master->workers[slot];
+    bool unreadable;
+    if (worker_tells(worker))
+        return serves_by_page(worker);
+    bool serves = look_serves(look, worker->pid, &unreadable) || (unreadable && age_ms >= START_BLIND_MS);
+    if (serves && master->pages.required)
+        note_unseen(master, slot);
+    return serves && !master->pages.required;
 }
 
 static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)

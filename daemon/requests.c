@@ -26,13 +26,6 @@ struct glance {
     bool in_hand; /* somebody has something in hand */
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void look_again(struct glance *glance, uint64_t at_ns)
 {
     if (at_ns < glance->next_ns)
@@ -66,7 +59,7 @@ static bool is_member(int32_t pid, void *group)
 void requests_read(const struct worker *worker, struct page_view *ret_view)
 {
     pid_t group = worker->pid;
-    page_read(worker->page, now_ns(), ret_view);
+    page_read(worker->page, (uint64_t)clock_now_ns(), ret_view);
     page_view_filter(ret_view, is_member, &group);
 }
 
@@ -284,7 +277,7 @@ static bool may_sleep(struct glance *glance)
 static void look_at_workers(struct master *master)
 {
     struct requests *r = &master->requests;
-    struct glance glance = {.master = master, .now_ns = now_ns(), .next_ns = UINT64_MAX};
+    struct glance glance = {.master = master, .now_ns = (uint64_t)clock_now_ns(), .next_ns = UINT64_MAX};
     int64_t now_ms = (int64_t)(glance.now_ns / MS);
     bool due = now_ms - r->sampled_ms >= SAMPLE_MS;
     if (!master->pages.pool)

@@ -12,6 +12,7 @@
  */
 #include "daemon/kernel/retire.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/kernel/look.h"
 #include "pool/assert.h"
 
@@ -68,13 +69,6 @@ static void halt(struct retirement *r, int64_t now_ms)
     r->phase = RETIREMENT_HALT;
     r->halted_at_ms = now_ms;
     r->due_ms = now_ms + TICK_MS;
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static bool leader_ended(const struct retirement *r)
@@ -219,10 +213,10 @@ static bool leader_stopped(const struct retirement *r)
 
 static void wait_for_leaders(struct retirement *const *retirements, size_t count)
 {
-    int64_t end_ns = now_ns() + HALT_WAIT_NS;
+    int64_t end_ns = clock_now_ns() + HALT_WAIT_NS;
     for (size_t i = 0; i < count; i++)
         while (retirements[i]->phase == RETIREMENT_HALT && !leader_stopped(retirements[i]) &&
-               now_ns() < end_ns)
+               clock_now_ns() < end_ns)
             sched_yield();
 }
 

@@ -236,26 +236,28 @@ void connection_wrote(struct connection *connection, const void *bytes, size_t s
     drain_kept(connection->fd);
 }
 
-void connection_read_vector(struct connection *connection, const struct iovec *parts, int parts_count,
-                            size_t size)
+/* Calls `see` with each part of the `size` bytes that were read or written. */
+static void see_parts(struct connection *connection, const struct iovec *parts, int parts_count, size_t size,
+                      void (*see)(struct connection *, const void *, size_t))
 {
     for (int i = 0; i < parts_count && size > 0; i++) {
         size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
         if (part > 0)
-            connection_read(connection, parts[i].iov_base, part);
+            see(connection, parts[i].iov_base, part);
         size -= part;
     }
+}
+
+void connection_read_vector(struct connection *connection, const struct iovec *parts, int parts_count,
+                            size_t size)
+{
+    see_parts(connection, parts, parts_count, size, connection_read);
 }
 
 void connection_wrote_vector(struct connection *connection, const struct iovec *parts, int parts_count,
                              size_t size)
 {
-    for (int i = 0; i < parts_count && size > 0; i++) {
-        size_t part = parts[i].iov_len < size ? parts[i].iov_len : size;
-        if (part > 0)
-            connection_wrote(connection, parts[i].iov_base, part);
-        size -= part;
-    }
+    see_parts(connection, parts, parts_count, size, connection_wrote);
 }
 
 void connection_finishes(struct connection *connection)

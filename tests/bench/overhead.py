@@ -140,7 +140,8 @@ def one_round(case, directory, options):
             prefixes = ["/seen", "/bare"]
             snippet.write_text("".join(LOCATION.format(name=name[1:], directory=directory / "nginx", script=script,
                                                        address=address) for name, address in zip(prefixes, addresses)))
-            started.append(Nginx(directory / "nginx", snippet=snippet).start())
+            started.append(Nginx(directory / "nginx", snippet=snippet))
+            started[-1].start()
             addresses = [started[-1].address] * 2
 
         def slices(pairs):
@@ -241,6 +242,7 @@ def main():
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     options.rounds, options.pairs = (3, 20) if options.quick else (ROUNDS, PAIRS)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing that was started stays behind
     top = Path(tempfile.mkdtemp(prefix="fcgipool-bench-", dir="/tmp"))
     try:
         figures = {"slice_ms": SLICE_MS, "rounds": options.rounds,

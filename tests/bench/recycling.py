@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,8 @@ def measure(server, name, retry, requests, top):
     running = server(directory / "server")
     try:
         nginx = Nginx(directory / "nginx", running.address, build.worker("echo.php"), keepalive=KEPT,
-                      retry=RETRIES[retry]).start()
+                      retry=RETRIES[retry])
+        nginx.start()
         result = Load(directory, 0, nginx.address, http=True, clients=CLIENTS, requests=requests, mix=MIX).wait(1800)
         recycled = running.recycled()
     finally:
@@ -109,6 +111,7 @@ def main():
     parser.add_argument("output", type=Path)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing that was started stays behind
     top = Path(tempfile.mkdtemp(prefix="fcgipool-bench-", dir="/tmp"))
     requests = 4000 if options.quick else 100000
     try:

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -128,6 +129,7 @@ static inline struct worker spawn_on(const struct world *world, const struct wor
     assert_true(worker.pid >= 0);
     if (worker.pid == 0) {
         setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves nobody behind */
         dup2(world->listener, 0);
         dup2(worker.page_fd, PAGE_FD);
         dup2(world->pool_fd, POOL_FD);
