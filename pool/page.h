@@ -26,8 +26,8 @@
  * library. Both descriptors and both variables go when a process of the worker first accepts. */
 #define PAGE_VARIABLE "FCGIPOOL_PAGE"
 
-/* The drain's wake-up, sent to a worker's process group after `drain` was set: ignored by default, so that it
- * harms nobody who does not know it. */
+/* The drain's wake-up, sent after `drain` was set to the threads that wait, by their rows: ignored by
+ * default, so that it harms nobody who does not know it. */
 #define PAGE_DRAIN_SIGNAL 23 /* SIGURG */
 
 #define PAGE_ACCEPTORS   64
