@@ -23,6 +23,17 @@ int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout
                 size_t room);
 extern void __chk_fail(void) __attribute__((weak, noreturn));
 
+/* Out of line: every read passes by, hardly one comes here. */
+static __attribute__((noinline)) void rest_begins(void)
+{
+    process_let_signal();
+}
+
+static __attribute__((noinline)) void rest_ends(void)
+{
+    process_hold_signal();
+}
+
 /* READS(fd, call, seen): the call, and `seen` with the `connection` and the `size` that was read. A kept
  * connection that rests is a quiescent point. */
 #define READS(fd, call, seen)                                                                                \
@@ -30,10 +41,10 @@ extern void __chk_fail(void) __attribute__((weak, noreturn));
         struct connection *connection = descriptor_connection(fd);                                           \
         bool rests = connection && connection->rests;                                                        \
         if (PROCESS_UNLIKELY(rests))                                                                         \
-            process_let_signal();                                                                            \
+            rest_begins();                                                                                   \
         ssize_t size = (call);                                                                               \
         if (PROCESS_UNLIKELY(rests))                                                                         \
-            process_hold_signal();                                                                           \
+            rest_ends();                                                                                     \
         if (connection && size > 0)                                                                          \
             seen;                                                                                            \
         size;                                                                                                \

@@ -8,8 +8,8 @@
 
 enum { PROTOCOL_NONE, PROTOCOL_FCGI, PROTOCOL_SCGI, PROTOCOL_DONE };
 
-/* What to make of a record that is read: the last two are without content. */
-enum { TAKE_NOTHING, TAKE_FLAGS, TAKE_PAIRS, TAKE_END, TAKE_BREAK };
+/* What to make of a record that is read; STOP: nothing of it, nor of what follows. */
+enum { TAKE_NOTHING, TAKE_FLAGS, TAKE_PAIRS, TAKE_STOP };
 
 enum { FLAGS_AT = 2, SCGI_DIGITS_MAX = 7 };
 
@@ -170,31 +170,18 @@ static void take_pairs(struct sight *sight, const uint8_t *at, const uint8_t *en
 
 /* ---- FastCGI: records ---- */
 
-/* Returns how much of the header is there. */
-static size_t gather_header(struct sight_record *record, const uint8_t *at, const uint8_t *end)
+/* Takes a header, as far as it is there, off the front. Returns NULL when more of it is to come. */
+static const uint8_t *take_header(struct sight_record *record, const uint8_t **at, const uint8_t *end)
 {
-    size_t piece = smaller((size_t)(end - at), FCGI_HEADER_LENGTH - (size_t)record->gathered);
+    size_t piece = smaller((size_t)(end - *at), FCGI_HEADER_LENGTH - (size_t)record->gathered);
 
-    copy_bytes(record->header + record->gathered, at, piece);
+    copy_bytes(record->header + record->gathered, *at, piece);
     record->gathered = (uint8_t)(record->gathered + piece);
-    return piece;
-}
-
-/* Takes a header, as far as it is there, off the front. Returns false when more of it is to come. */
-static inline bool take_header(struct sight_record *record, const uint8_t **at, const uint8_t *end,
-                               const uint8_t **ret_header)
-{
-    if (record->gathered == 0 && end - *at >= FCGI_HEADER_LENGTH) {
-        *ret_header = *at;
-        *at += FCGI_HEADER_LENGTH;
-        return true;
-    }
-    *at += gather_header(record, *at, end);
-    *ret_header = record->header;
+    *at += piece;
     if (record->gathered < FCGI_HEADER_LENGTH)
-        return false;
+        return NULL;
     record->gathered = 0;
-    return true;
+    return record->header;
 }
 
 /* What follows the header: content and padding. */
@@ -209,25 +196,34 @@ static uint64_t id_bit(uint16_t id)
     return (uint64_t)1 << (id & 63);
 }
 
-/* What is to be made of a record that begins. Of requests that come at the same time only the header of the
- * last is looked at. */
-static inline unsigned begin_record(struct sight *sight, const uint8_t *header)
+/* A record begins. Returns what is to be made of it. Of requests that come at the same time only the header
+ * of the last is looked at. */
+static inline unsigned begin_record(struct sight *sight, const uint8_t *header, unsigned *events)
 {
     uint16_t id = bytes_get_u16(header + 2), content = bytes_get_u16(header + 4);
 
-    if (header[0] != FCGI_VERSION)
-        return TAKE_BREAK;
+    if (header[0] != FCGI_VERSION) {
+        *events |= give_up(sight);
+        return TAKE_STOP;
+    }
     if (header[1] == FCGI_PARAMS) {
         if (!sight->in_header || id != sight->id)
             return TAKE_NOTHING;
-        if (content == 0)
-            return TAKE_END;
-        return all_known(sight) ? TAKE_NOTHING : TAKE_PAIRS;
+        if (content > 0)
+            return all_known(sight) ? TAKE_NOTHING : TAKE_PAIRS;
+        sight->in_header = false;
+        *events |= begun(sight);
+        if (sight->keeps)
+            return TAKE_NOTHING;
+        sight->protocol = PROTOCOL_DONE; /* the last request: nothing that is read of the rest matters */
+        return TAKE_STOP;
     }
     if (header[1] != FCGI_BEGIN_REQUEST || id == FCGI_NULL_REQUEST_ID)
         return TAKE_NOTHING;
-    if (content != FCGI_BODY_LENGTH)
-        return TAKE_BREAK;
+    if (content != FCGI_BODY_LENGTH) {
+        *events |= give_up(sight);
+        return TAKE_STOP;
+    }
     forget_request(sight);
     sight->id = id;
     sight->in_header = true;
@@ -246,13 +242,28 @@ static inline void take_content(struct sight *sight, unsigned take, size_t befor
         sight->keeps = at[FLAGS_AT - before] & FCGI_KEEP_CONN;
 }
 
-/* What is there of the record at hand. Returns where it stopped. */
-static const uint8_t *take_record_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end)
+/* The record at hand, as far as it is there; or a new one, of which some is missing. Returns where it
+ * stopped: at `end`, or where the next record begins. */
+static const uint8_t *read_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end,
+                                     unsigned *events)
 {
     struct sight_record *record = &sight->in;
-    size_t content_left = record->left > record->padding ? record->left - record->padding : 0;
-    size_t piece = smaller((size_t)(end - at), record->left);
+    size_t content_left, piece;
 
+    if (record->left == 0) {
+        const uint8_t *header = take_header(record, &at, end);
+
+        if (!header)
+            return end;
+        record->take = (uint8_t)begin_record(sight, header, events);
+        if (record->take == TAKE_STOP)
+            return end;
+        record->left = rest_length(header);
+        record->content = bytes_get_u16(header + 4);
+        record->padding = header[6];
+    }
+    content_left = record->left > record->padding ? record->left - record->padding : 0;
+    piece = smaller((size_t)(end - at), record->left);
     take_content(sight, record->take, record->content - content_left, at, at + smaller(piece, content_left));
     record->left -= (uint32_t)piece;
     return at + piece;
@@ -260,41 +271,25 @@ static const uint8_t *take_record_in_pieces(struct sight *sight, const uint8_t *
 
 static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t *end)
 {
-    struct sight_record *record = &sight->in;
     unsigned events = 0;
 
-    if (record->left > 0)
-        at = take_record_in_pieces(sight, at, end);
-    while (at < end) {
-        const uint8_t *header;
+    if (sight->in.left > 0 || sight->in.gathered > 0)
+        at = read_in_pieces(sight, at, end, &events);
+    while (end - at >= FCGI_HEADER_LENGTH) {
+        const uint8_t *content = at + FCGI_HEADER_LENGTH;
+        uint32_t rest = rest_length(at);
         unsigned take;
-        uint32_t rest;
 
-        if (!take_header(record, &at, end, &header))
+        if (rest > (size_t)(end - content))
             break;
-        take = begin_record(sight, header);
-        if (take == TAKE_BREAK)
-            return events | give_up(sight);
-        if (take == TAKE_END) {
-            sight->in_header = false;
-            events |= begun(sight);
-            if (!sight->keeps) { /* the last request: nothing that is read of the rest matters */
-                sight->protocol = PROTOCOL_DONE;
-                break;
-            }
-        }
-        rest = rest_length(header);
-        if (rest <= (size_t)(end - at)) {
-            take_content(sight, take, 0, at, at + bytes_get_u16(header + 4));
-            at += rest;
-            continue;
-        }
-        record->left = rest;
-        record->content = bytes_get_u16(header + 4);
-        record->padding = header[6];
-        record->take = (uint8_t)take;
-        at = take_record_in_pieces(sight, at, end);
+        take = begin_record(sight, at, &events);
+        if (take == TAKE_STOP)
+            return events;
+        take_content(sight, take, 0, content, content + bytes_get_u16(at + 4));
+        at = content + rest;
     }
+    if (at < end)
+        read_in_pieces(sight, at, end, &events);
     return events;
 }
 
@@ -312,45 +307,53 @@ static unsigned end_request(struct sight *sight, uint16_t id)
     return SIGHT_ENDED;
 }
 
-unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
+/* As read_in_pieces. */
+static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end,
+                                      unsigned *events)
 {
     struct sight_record *record = &sight->out;
-    const uint8_t *at = bytes, *end;
+    size_t piece;
+
+    if (record->left == 0) {
+        const uint8_t *header = take_header(record, &at, end);
+
+        if (!header)
+            return end;
+        sight->lost = header[0] != FCGI_VERSION;
+        if (sight->lost)
+            return end;
+        record->type = header[1];
+        record->id = bytes_get_u16(header + 2);
+        record->left = rest_length(header);
+    }
+    piece = smaller((size_t)(end - at), record->left);
+    record->left -= (uint32_t)piece;
+    if (record->left == 0 && record->type == FCGI_END_REQUEST)
+        *events |= end_request(sight, record->id);
+    return at + piece;
+}
+
+unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes, *end = at + size;
     unsigned events = 0;
 
     if (size == 0 || (!sight->keeps && sight->open == 0) || sight->lost)
         return 0;
-    end = at + size;
-    while (at < end) {
-        size_t piece;
+    if (sight->out.left > 0 || sight->out.gathered > 0)
+        at = wrote_in_pieces(sight, at, end, &events);
+    while (end - at >= FCGI_HEADER_LENGTH) {
+        const uint8_t *content = at + FCGI_HEADER_LENGTH;
+        uint32_t rest = rest_length(at);
 
-        if (record->left == 0) {
-            const uint8_t *header;
-            uint32_t rest;
-
-            if (!take_header(record, &at, end, &header))
-                break;
-            if (header[0] != FCGI_VERSION) {
-                sight->lost = true;
-                break;
-            }
-            rest = rest_length(header);
-            if (rest <= (size_t)(end - at)) {
-                at += rest;
-                if (header[1] == FCGI_END_REQUEST)
-                    events |= end_request(sight, bytes_get_u16(header + 2));
-                continue;
-            }
-            record->type = header[1];
-            record->id = bytes_get_u16(header + 2);
-            record->left = rest;
-        }
-        piece = smaller((size_t)(end - at), record->left);
-        at += piece;
-        record->left -= (uint32_t)piece;
-        if (record->left == 0 && record->type == FCGI_END_REQUEST)
-            events |= end_request(sight, record->id);
+        if (rest > (size_t)(end - content) || at[0] != FCGI_VERSION)
+            break;
+        if (at[1] == FCGI_END_REQUEST)
+            events |= end_request(sight, bytes_get_u16(at + 2));
+        at = content + rest;
     }
+    if (at < end)
+        wrote_in_pieces(sight, at, end, &events);
     return events;
 }
 

@@ -212,7 +212,7 @@ def counted(tool, arm, kind, requests, directory, options):
 
 
 def each_request(tool, kind, top, options):
-    few, many = (20, 120) if tool == "callgrind" else (50, 550)
+    few, many = (20, 520)
     result = {}
     for arm in ("seen", "bare"):
         low, high = (counted(tool, arm, kind, number, top / f"{tool}{arm}{kind}{number}", options)
