@@ -25,6 +25,10 @@ def pytest_configure(config):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, leave)
 
+    # What is started in the background may find these ignored, and so would all that it starts.
+    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 
 @pytest.fixture
 def directory():
