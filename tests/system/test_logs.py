@@ -17,6 +17,7 @@ import pytest
 
 from kit import build
 from kit.load import assert_all_right
+from kit.processes import descriptors
 from kit.wait import wait_until
 
 LINE = re.compile(rb"line (\d+) (\d+) (x*) end|done (\d+) (\d+)")
@@ -99,8 +100,7 @@ def test_output_inherited(make_pool):
     assert b"first line" not in rest_of(pool.directory / "pool.log")
     worker = pool.serving()[0]
     assert {os.readlink(f"/proc/{worker}/fd/{fd}") for fd in (1, 2)} == {str(pool.log_file)}
-    held = [os.readlink(f"/proc/{pool.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pool.pid}/fd")]
-    assert not [name for name in held if name.startswith("pipe:")]
+    assert not [name for name in descriptors(pool.pid).values() if name.startswith("pipe:")]
     os.kill(worker, signal.SIGKILL)
     pool.wait_status(lambda status: pool.serving(status) not in ([], [worker]), what="its successor")
 
@@ -438,8 +438,7 @@ def test_terminal_that_nobody_reads(user, make_pool):
     try:
         pool.up()
         assert not fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK
-        held = {os.readlink(f"/proc/{pool.pid}/fd/{fd}"): fd for fd in os.listdir(f"/proc/{pool.pid}/fd")}
-        assert os.ttyname(theirs) in held
+        assert os.ttyname(theirs) in descriptors(pool.pid).values()
         over = time.monotonic() + 2
         while time.monotonic() < over:  # a terminal is full after 100 ms of that
             assert pool.request().status == 200 and pool.status()["state"] == "running"

@@ -8,7 +8,7 @@ import pytest
 
 from kit import build, fastcgi, kinds
 from kit.load import assert_none_lost
-from kit.processes import alive
+from kit.processes import alive, state
 from kit.wait import wait_until
 
 HANG = "GET:10?delay=60000"
@@ -242,7 +242,9 @@ def test_children_of_workers_go_with_them(make_pool):
 
 def test_requests_that_nobody_takes_end_with_graceful_timeout(make_pool, make_load):
     pool = make_pool(workers=1, graceful_timeout=1).up()
-    os.kill(pool.serving()[0], signal.SIGSTOP)
+    worker = pool.serving()[0]
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: state(worker) == "T", 5, "the halt")
     load = make_load(pool.address, clients=3, requests=3, mix="GET:1")
     pool.wait_status(lambda status: status["queue"]["now"] == 3, what="the queue")
     assert exit_time(pool) < 5

@@ -47,6 +47,17 @@ def command_line(pid):
         return ""
 
 
+def descriptors(pid):
+    """What the descriptors of a process lead to, by their numbers; one that is closed meanwhile is left out."""
+    held = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            held[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
+        except FileNotFoundError:
+            pass
+    return held
+
+
 def children(pid):
     return [each for each in _all() if parent(each) == pid and alive(each)]
 
