@@ -25,9 +25,10 @@ def pytest_configure(config):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, leave)
 
-    # What is started in the background may find these ignored, and so would all that it starts.
+    # In the background these may be ignored, and would be by all that is started here; with a handler they are not.
     signal.signal(signal.SIGINT, leave)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *unused: None)
 
 
 @pytest.fixture
