@@ -335,7 +335,7 @@ def test_rotation_tells_what_went_wrong(make_pool):
 
 def test_a_worker_that_floods_slows_nobody(make_pool, make_load, record_property):
     megabytes = build.count(20, 1024)
-    pool = make_pool(command=[build.worker("bad"), "flood-on-request"], workers=3, log={"file": "pool.log"}).up()
+    pool = make_pool(command=[build.worker("bad"), "flood-on-request"], workers=3, timeout=0, log={"file": "pool.log"}).up()
     load = make_load(pool.address, clients=1, mix="GET:10")
     load.wait_ok(50)
     answers, took = [], []
