@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,7 +46,7 @@
 
 struct world {
     int listener;
-    struct sockaddr_un address;
+    struct sockaddr_storage address;
     socklen_t address_length;
     int pool_fd;
     struct page_pool *pool;
@@ -79,16 +81,35 @@ static inline void *make_memory(const char *name, size_t size, int *ret_fd)
     return memory;
 }
 
-static inline void world_open(struct world *world)
+static inline void listen_at(struct world *world, const void *address, socklen_t length)
+{
+    memcpy(&world->address, address, length);
+    world->listener = socket(world->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(world->listener, address, length), 0);
+    assert_int_equal(listen(world->listener, 128), 0);
+    world->address_length = sizeof world->address;
+    assert_int_equal(getsockname(world->listener, (struct sockaddr *)&world->address, &world->address_length),
+                     0);
+}
+
+static inline void listen_unix(struct world *world)
 {
     static int serial;
-    world->address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int length = snprintf(world->address.sun_path + 1, sizeof world->address.sun_path - 1, "fcgipool-%d-%d",
-                          (int)getpid(), serial++);
-    world->address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
-    world->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(world->listener, (struct sockaddr *)&world->address, world->address_length), 0);
-    assert_int_equal(listen(world->listener, 128), 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "fcgipool-%d-%d", (int)getpid(),
+                          serial++);
+    listen_at(world, &address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length));
+}
+
+static inline void listen_tcp(struct world *world)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    listen_at(world, &address, sizeof address);
+}
+
+static inline void world_open(struct world *world)
+{
+    listen_unix(world);
     world->pool = make_memory("pool", PAGE_POOL_BYTES, &world->pool_fd);
     world->pool->magic = PAGE_POOL_MAGIC;
     world->pool->version = PAGE_VERSION;
@@ -202,6 +223,27 @@ static inline void worker_kill(struct worker *worker)
     worker_close(worker);
 }
 
+/* As the master does it: to the threads that wait for a connection, or for a request on a kept one. */
+static inline void wake_waiting(const struct worker *worker)
+{
+    for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
+        const struct page_acceptor *row = &worker->page->acceptors[i];
+        if (row->pid > 0 && row->waiting)
+            (void)syscall(SYS_tgkill, row->pid, row->tid, PAGE_DRAIN_SIGNAL);
+    }
+    for (size_t i = 0; i < PAGE_CONNECTIONS; i++) {
+        const struct page_connection *row = &worker->page->connections[i];
+        if (row->state == PAGE_KEPT)
+            (void)syscall(SYS_tgkill, row->pid, row->tid, PAGE_DRAIN_SIGNAL);
+    }
+}
+
+static inline void order_drain(const struct worker *worker)
+{
+    __atomic_store_n(&worker->page->orders.drain, 1, __ATOMIC_SEQ_CST);
+    wake_waiting(worker);
+}
+
 /* As the master does it: SIGURG to those that wait, SIGTERM when all is quiet. Returns the wait status. */
 static inline int worker_drain(struct worker *worker)
 {
@@ -212,8 +254,7 @@ static inline int worker_drain(struct worker *worker)
     while (waitpid(worker->pid, &status, WNOHANG) == 0) {
         if (now_ms() > until)
             fail_msg("the drain does not end");
-        if (waiting(worker) || connections(worker, PAGE_KEPT))
-            (void)kill(-worker->pid, PAGE_DRAIN_SIGNAL);
+        wake_waiting(worker);
         bool is_quiet = worker->page->report.drained && !waiting(worker) && !connections(worker, PAGE_FREE);
         quiet = !is_quiet ? 0 : quiet ? quiet : now_ms();
         if (quiet && !ended && (worker->page->report.flags & PAGE_NESTED || now_ms() - quiet > 100)) {
@@ -231,7 +272,7 @@ static inline int worker_drain(struct worker *worker)
 
 static inline int dial(const struct world *world)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(world->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval limit = {.tv_sec = DEADLINE_MS / 1000};
     assert_int_equal(connect(fd, (const struct sockaddr *)&world->address, world->address_length), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);

@@ -80,8 +80,11 @@ static void an_event_driven_worker_answers_first(void **state)
             assert_int_equal(send(fds[j], bytes, length, 0), (ssize_t)length);
         }
         WAIT(connections(&worker, PAGE_BUSY) == 5);
-        __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
-        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        order_drain(&worker);
+        WAIT(worker.page->report.drained == 1);
+        do
+            assert_int_equal(kill(worker.pid, SIGUSR1), 0); /* its own, amid its waits */
+        while (!has_answer(fds[0]));
         for (int j = 0; j < 5; j++) {
             assert_true(read_answer(fds[j], text, sizeof text) > 0);
             close(fds[j]);
@@ -105,8 +108,7 @@ static void kept_connections_end(void **state)
         assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
         assert_true(read_answer(fd, text, sizeof text) >= 0);
         WAIT(connections(&worker, PAGE_KEPT) == 1);
-        __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
-        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        order_drain(&worker);
         if (used) {
             assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
             assert_true(read_answer(fd, text, sizeof text) >= 0);
@@ -156,8 +158,7 @@ static void forked_acceptors_wait_for_the_end(void **state)
     struct worker worker = SPAWN(&world, TEST_WAYS, "children");
     (void)state;
     WAIT(waiting(&worker) == 2);
-    __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
-    assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+    order_drain(&worker);
     WAIT(worker.page->report.drained == 2 && worker.page->report.flags & PAGE_NESTED);
     assert_int_equal(WTERMSIG(worker_drain(&worker)), SIGTERM);
 }
