@@ -8,6 +8,7 @@
 #include "pool/worker/next.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -115,16 +116,23 @@ static bool is_hidden_fd(const struct pollfd *fd)
     return descriptor_is_listener(fd->fd);
 }
 
+/* There and back: a negative number, which is passed over; and unlike ~fd none that programs use, whose free
+ * slots are -1. */
+static int veiled(int fd)
+{
+    return fd ^ INT_MIN;
+}
+
 static int step_poll(struct wait *wait, bool hidden, const struct timespec *timeout, const sigset_t *mask)
 {
     for (nfds_t i = 0; hidden && i < wait->fd_count; i++) {
         if (is_hidden_fd(&wait->fds[i]))
-            wait->fds[i].fd = ~wait->fds[i].fd; /* negative ones are passed over */
+            wait->fds[i].fd = veiled(wait->fds[i].fd);
     }
     int count = NEXT(ppoll)(wait->fds, wait->fd_count, timeout, mask);
     for (nfds_t i = 0; hidden && i < wait->fd_count; i++) {
-        if (wait->fds[i].fd < 0 && descriptor_is_listener(~wait->fds[i].fd))
-            wait->fds[i].fd = ~wait->fds[i].fd;
+        if (wait->fds[i].fd < 0 && descriptor_is_listener(veiled(wait->fds[i].fd)))
+            wait->fds[i].fd = veiled(wait->fds[i].fd);
     }
     return count;
 }
