@@ -47,7 +47,7 @@ static int accept_now(int fd, struct sockaddr *address, socklen_t *length, int f
     int connection = call(fd, address, length, flags);
     if (connection < 0)
         return connection;
-    descriptor_accepted(connection, acceptor_tid());
+    descriptor_accepted(connection, process_tid());
     wake(__atomic_load_n(&process.pool->idle, __ATOMIC_SEQ_CST));
     return connection;
 }
@@ -95,7 +95,7 @@ int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int f
         process_hold_signal();
         /* At no moment may the page show neither that it waits nor what it has accepted. */
         if (PROCESS_LIKELY(connection >= 0))
-            descriptor_accepted(connection, acceptor_tid());
+            descriptor_accepted(connection, process_tid());
         int idle = acceptor_leave();
         if (PROCESS_LIKELY(connection >= 0)) {
             wake(idle);

@@ -196,6 +196,15 @@ void connection_close(struct connection *connection)
     drain_closed();
 }
 
+static void begins(struct connection *connection)
+{
+    lock(connection);
+    connection->tid = process_tid();
+    if (connection->state == PAGE_CONNECTED || connection->state == PAGE_KEPT)
+        busy(connection);
+    unlock(connection);
+}
+
 void connection_read(struct connection *connection, const void *bytes, size_t size)
 {
     connection->rests = false;
@@ -203,11 +212,7 @@ void connection_read(struct connection *connection, const void *bytes, size_t si
     if (connection->state == PAGE_BUSY && !sight_keeps(&connection->sight))
         return;
     if (sight_read(&connection->sight, bytes, size) & SIGHT_BEGUN) {
-        lock(connection);
-        connection->tid = acceptor_tid();
-        if (connection->state == PAGE_CONNECTED || connection->state == PAGE_KEPT)
-            busy(connection);
-        unlock(connection);
+        begins(connection);
     } else if (connection->state == PAGE_KEPT) {
         connection->rests = sight_rests(&connection->sight);
         if (connection->rests)
@@ -228,7 +233,7 @@ void connection_wrote(struct connection *connection, const void *bytes, size_t s
     }
     lock(connection);
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {
-        connection->tid = acceptor_tid();
+        connection->tid = process_tid();
         turn(connection, PAGE_KEPT);
         connection->rests = true;
     }
@@ -266,7 +271,7 @@ void connection_finishes(struct connection *connection)
         return;
     lock(connection);
     if (connection->state != PAGE_FREE && connection->state != PAGE_FINISHING) {
-        connection->tid = acceptor_tid();
+        connection->tid = process_tid();
         turn(connection, PAGE_FINISHING);
     }
     connection->rests = false;

@@ -78,7 +78,7 @@ static void swap(void)
 /* The reading side only: what was read this moment can still be answered. */
 static void end_rest(int fd, struct connection *connection)
 {
-    if (connection->rests && connection->tid == acceptor_tid() &&
+    if (connection->rests && connection->tid == process_tid() &&
         process_now() - connection->since_ns > REST_NS)
         syscall(SYS_shutdown, fd, SHUT_RD);
 }
@@ -167,7 +167,7 @@ static PROCESS_THREAD bool is_awaited;
  * answer, and is this thread's, would wait for this thread. */
 static void await(int fd, struct connection *connection)
 {
-    bool own = connection->tid == acceptor_tid();
+    bool own = connection->tid == process_tid();
     if (own && (connection->state == PAGE_FINISHING || has_hung_up(fd)))
         return;
     is_awaited = true;

@@ -27,6 +27,7 @@
 #define LIBRARY "libfcgipool_preload.so"
 
 struct process process;
+PROCESS_THREAD pid_t process_thread;
 
 /* Open until the first accept. */
 static int page_fd, pool_fd;
@@ -47,6 +48,12 @@ uint64_t process_now(void)
 uint64_t process_tick(void)
 {
     return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+pid_t process_ask_tid(void)
+{
+    process_thread = (pid_t)syscall(SYS_gettid);
+    return process_thread;
 }
 
 /* The kernel's own call: libc's would take the set of the whole library, and the shims in front of it. */
@@ -98,6 +105,7 @@ static void forked(void)
     process.parent = process.pid;
     process.pid = (pid_t)syscall(SYS_getpid);
     process.accepted = false;
+    process_thread = 0;
     descriptor_forked();
     acceptor_forked();
     drain_forked();

@@ -29,6 +29,15 @@ extern struct process process;
 #define PROCESS_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define PROCESS_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
+/* The kernel's id of this thread. Async-signal-safe. */
+extern PROCESS_THREAD pid_t process_thread; /* 0: not asked for yet */
+pid_t process_ask_tid(void);
+
+static inline pid_t process_tid(void)
+{
+    return PROCESS_LIKELY(process_thread) ? process_thread : process_ask_tid();
+}
+
 /* The process is about to accept, for the first time (process.accepted is false): it has proved to be the
  * worker, so descriptors and environment are cleaned for its children, and the master is told. */
 void process_accepts(void);
