@@ -110,7 +110,8 @@ static void see_busy(struct glance *glance, uint32_t slot, const struct page_vie
     const struct settings *settings = &glance->master->settings;
     /* Who waits in the same worker may have a request in hand the next moment. */
     unsigned overdue = 0;
-    unsigned others = view->scan.overflow + view->scan.waiting + view->scan.numbers[PAGE_CONNECTED];
+    unsigned others =
+        view->scan.overflow + view->scan.unlisted + view->scan.waiting + view->scan.numbers[PAGE_CONNECTED];
     bool news;
     for (uint32_t i = 0; i < view->connection_count; i++) {
         const struct page_view_connection *c = &view->connections[i];

@@ -25,11 +25,14 @@ static enum drain_step end(struct drain *drain, int64_t now_ms)
     return DRAIN_END;
 }
 
-/* It has nothing in hand and waits for nothing. */
+/* It has nothing in hand and waits for nothing, as far as the page tells. */
 static enum drain_step look_at_quiet(struct drain *drain, const struct page_scan *page, int64_t now_ms)
 {
     int64_t quiet_ms = now_ms - drain->since_ms;
     bool nested = page->flags & PAGE_NESTED;
+    /* One of whom it does not tell may take a connection this moment. */
+    if (page->unlisted)
+        return quiet_ms >= DRAIN_PATIENCE_MS ? give_up(drain) : DRAIN_WAIT;
     /* Then it still works, after its answer. It will come to accept. */
     if (!page->drained)
         return DRAIN_WAIT;

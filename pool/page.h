@@ -17,7 +17,7 @@
 
 #define PAGE_MAGIC      0x6670616745ULL /* "fpagE" */
 #define PAGE_POOL_MAGIC 0x66706f6f4cULL /* "fpooL" */
-#define PAGE_VERSION    1U
+#define PAGE_VERSION    2U
 #define PAGE_BYTES      16384U
 #define PAGE_POOL_BYTES 4096U
 #define PAGE_LINE       64 /* bytes of a cache line */
@@ -64,11 +64,16 @@ enum page_state {
     PAGE_KEPT,      /* idle between two requests: FCGI_KEEP_CONN */
 };
 
-/* A thread that accepts. Free while pid is 0; taken by compare-and-swap. `waiting` is written before `idle`
- * of the pool's page, which keeps it in order. */
+/* A thread that accepts. Free while pid is 0; taken by compare-and-swap of `owner`. `waiting` is written
+ * before `idle` of the pool's page, which keeps it in order. */
 struct page_acceptor {
-    int32_t pid;
-    int32_t tid;
+    union {
+        struct {
+            int32_t pid;
+            int32_t tid;
+        };
+        uint64_t owner; /* both of them */
+    };
     uint32_t
         waiting; /* 1: it waits for a connection, in accept or in poll, select or epoll on the listener */
     uint32_t reserved;
@@ -123,6 +128,8 @@ struct page {
                                  effect */
         uint32_t drained;     /* processes that have given up the listener */
         uint32_t flags;       /* enum page_flag */
+        uint32_t unlisted;    /* acceptors, ever, that no row tells of: none was free, or it was an epoll set
+                                 too many */
         uint64_t accepted_ns; /* when accepted_pid came to accept */
     } report __attribute__((aligned(PAGE_LINE)));
 

@@ -106,6 +106,7 @@ static void read_report(const struct page *page, uint64_t now_ns, struct page_sc
     scan->requests = count_of(LOAD(page->report.requests));
     scan->accepts = count_of(LOAD(page->report.accepts));
     scan->overflow = number_of(LOAD(page->report.overflow));
+    scan->unlisted = number_of(LOAD(page->report.unlisted));
     scan->drained = number_of(LOAD(page->report.drained));
     scan->flags = LOAD(page->report.flags) & PAGE_NESTED;
 }

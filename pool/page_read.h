@@ -31,6 +31,7 @@ struct page_scan {
     uint64_t requests; /* may go back where a worker lies */
     uint64_t accepts;
     uint32_t overflow;
+    uint32_t unlisted;
     uint32_t drained;
     uint32_t flags;                  /* of enum page_flag, none else */
     uint32_t waiting;                /* acceptors that wait for a connection */

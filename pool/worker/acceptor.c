@@ -10,42 +10,64 @@
 #include <unistd.h>
 
 static PROCESS_THREAD struct page_acceptor *mine;
-static PROCESS_THREAD struct page_acceptor spare; /* for a thread that found no row: it is not seen */
+static PROCESS_THREAD int32_t *idle; /* the pool's, unless this thread found no row */
+
+/* For a thread that found none. It must not count in the pool, where nobody could take its part back when it
+ * is killed; and is never the last one that waits, which is for those who count to say. */
+static PROCESS_THREAD struct page_acceptor spare;
+static int32_t spare_idle = 1 << 30;
 
 /* True when nobody can own the row any more. */
-static bool is_stale(const struct page_acceptor *row, pid_t pid, pid_t tid)
+static bool is_stale(const struct page_acceptor *row, pid_t tid)
 {
-    if (pid != process.pid)
-        return syscall(SYS_kill, pid, 0) < 0 && errno == ESRCH;
-    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a row of a mapped page
-    return row->tid == tid || (row->tid && syscall(SYS_tgkill, pid, row->tid, 0) < 0 && errno == ESRCH);
+    if (row->pid != process.pid)
+        return syscall(SYS_kill, row->pid, 0) < 0 && errno == ESRCH;
+    return row->tid == tid || (syscall(SYS_tgkill, row->pid, row->tid, 0) < 0 && errno == ESRCH);
 }
 
 /* A free row, or NULL; those of the dead count as free only when `sweep`. */
 static struct page_acceptor *take_place(pid_t tid, bool sweep)
 {
+    const struct page_acceptor own = {.pid = process.pid, .tid = tid};
     for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
-        struct page_acceptor *row = &process.page->acceptors[i];
-        int32_t owner = __atomic_load_n(&row->pid, __ATOMIC_SEQ_CST);
-        if ((owner == 0 || (sweep && is_stale(row, owner, tid))) &&
-            __atomic_compare_exchange_n(&row->pid, &owner, process.pid, false, __ATOMIC_SEQ_CST,
+        struct page_acceptor *row = &process.page->acceptors[i], seen;
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a row of a mapped page
+        seen.owner = __atomic_load_n(&row->owner, __ATOMIC_SEQ_CST);
+        if ((seen.pid == 0 || (sweep && is_stale(&seen, tid))) &&
+            __atomic_compare_exchange_n(&row->owner, &seen.owner, own.owner, false, __ATOMIC_SEQ_CST,
                                         __ATOMIC_SEQ_CST))
             return row;
     }
     return NULL;
 }
 
+/* Who owned the row may have died while it waited. */
+static void end_wait(struct page_acceptor *row)
+{
+    if (__atomic_exchange_n(&row->waiting, 0, __ATOMIC_SEQ_CST) == 1)
+        (void)__atomic_sub_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
+}
+
+void acceptor_unlisted(void)
+{
+    __atomic_add_fetch(&process.page->report.unlisted, 1, __ATOMIC_SEQ_CST);
+}
+
 static void begin(void)
 {
     int error = errno;
-    pid_t tid = (pid_t)syscall(SYS_gettid);
+    pid_t tid = process_tid();
     struct page_acceptor *row = take_place(tid, false);
     if (!row)
         row = take_place(tid, true);
-    if (!row)
+    if (row) {
+        end_wait(row);
+        idle = &process.pool->idle;
+    } else {
+        acceptor_unlisted();
         row = &spare;
-    __atomic_store_n(&row->waiting, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&row->tid, tid, __ATOMIC_SEQ_CST);
+        idle = &spare_idle;
+    }
     mine = row;
     errno = error;
 }
@@ -63,7 +85,7 @@ void acceptor_enter(void)
 int acceptor_leave(void)
 {
     __atomic_store_n(&mine->waiting, 0, __ATOMIC_RELEASE);
-    return __atomic_sub_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
+    return __atomic_sub_fetch(idle, 1, __ATOMIC_SEQ_CST);
 }
 
 bool acceptor_wait(void)
@@ -71,7 +93,7 @@ bool acceptor_wait(void)
     /* The flag first and the look after it: the master sets `drain` and looks at the flag after that, so one
      * of the two sees the other. What stands between keeps them in order. */
     __atomic_store_n(&mine->waiting, 1, __ATOMIC_RELEASE);
-    __atomic_add_fetch(&process.pool->idle, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(idle, 1, __ATOMIC_SEQ_CST);
     if (PROCESS_UNLIKELY(__atomic_load_n(&process.page->orders.drain, __ATOMIC_SEQ_CST))) {
         (void)acceptor_leave();
         return false;
@@ -82,17 +104,12 @@ bool acceptor_wait(void)
 
 void acceptor_signal_others(void)
 {
-    pid_t self = acceptor_tid();
+    pid_t self = process_tid();
     for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
         const struct page_acceptor *row = &process.page->acceptors[i];
-        if (__atomic_load_n(&row->pid, __ATOMIC_SEQ_CST) == process.pid && row->tid && row->tid != self)
+        if (__atomic_load_n(&row->pid, __ATOMIC_SEQ_CST) == process.pid && row->tid != self)
             syscall(SYS_tgkill, process.pid, row->tid, PAGE_DRAIN_SIGNAL);
     }
-}
-
-pid_t acceptor_tid(void)
-{
-    return mine ? mine->tid : 0;
 }
 
 void acceptor_forked(void)
@@ -103,7 +120,10 @@ void acceptor_forked(void)
 void acceptor_forget(pid_t pid)
 {
     for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
-        if (process.page->acceptors[i].pid == pid)
-            __atomic_store_n(&process.page->acceptors[i].pid, 0, __ATOMIC_SEQ_CST);
+        struct page_acceptor *row = &process.page->acceptors[i];
+        if (row->pid != pid)
+            continue;
+        end_wait(row);
+        __atomic_store_n(&row->owner, 0, __ATOMIC_SEQ_CST);
     }
 }

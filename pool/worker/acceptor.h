@@ -23,8 +23,8 @@ int acceptor_leave(void);
 /* Sends the drain's signal to the other threads of this process that wait. Async-signal-safe. */
 void acceptor_signal_others(void);
 
-/* The kernel's id of this thread, which has entered. */
-pid_t acceptor_tid(void);
+/* Somebody waits for connections where the page does not tell of it. */
+void acceptor_unlisted(void);
 
 /* In the child of a fork: it waits nowhere yet. */
 void acceptor_forked(void);

@@ -58,6 +58,13 @@ static void free_row(struct page_connection *row)
     __atomic_store_n(&row->state, PAGE_FREE, __ATOMIC_RELEASE);
 }
 
+/* Of a process that may have died, or exec'ed, while it wrote. */
+static void free_left_row(struct page_connection *row)
+{
+    __atomic_store_n(&row->seq, row->seq & ~1U, __ATOMIC_SEQ_CST);
+    free_row(row);
+}
+
 /* Frees the rows of processes that died with a connection. */
 static void sweep(void)
 {
@@ -68,10 +75,8 @@ static void sweep(void)
         // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a row of a mapped page
         if (row->state != PAGE_FREE && pid != 0 && pid != process.pid && syscall(SYS_kill, pid, 0) < 0 &&
             errno == ESRCH &&
-            __atomic_compare_exchange_n(&row->pid, &pid, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-            __atomic_store_n(&row->seq, row->seq & ~1U, __ATOMIC_SEQ_CST);
-            free_row(row);
-        }
+            __atomic_compare_exchange_n(&row->pid, &pid, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            free_left_row(row);
     }
     errno = error;
 }
@@ -93,7 +98,7 @@ void connection_forget(pid_t pid)
     for (size_t i = 0; i < PAGE_CONNECTIONS; i++) {
         struct page_connection *row = &process.page->connections[i];
         if (row->state != PAGE_FREE && row->pid == pid)
-            free_row(row);
+            free_left_row(row);
     }
 }
 

@@ -99,6 +99,21 @@ static void test_who_stays_is_ended_once_then_given_up(void **state)
     assert_int_equal(drain_look(&drain, &drained, end_ms + DRAIN_PATIENCE_MS), DRAIN_GIVE_UP);
 }
 
+/* By its page it is free, and somebody whom the page does not list may just take a connection. */
+static void test_who_has_unlisted_acceptors_is_never_ended(void **state)
+{
+    struct page_scan page = {.valid = true, .drained = 1, .unlisted = 1};
+    int64_t end_ms = 1000 + DRAIN_PATIENCE_MS;
+    (void)state;
+    for (uint32_t flags = 0; flags <= PAGE_NESTED; flags += PAGE_NESTED) {
+        struct drain drain = {0};
+        page.flags = flags;
+        assert_int_equal(drain_look(&drain, &page, 1000), DRAIN_WAIT);
+        assert_int_equal(drain_look(&drain, &page, end_ms - 1), DRAIN_WAIT);
+        assert_int_equal(drain_look(&drain, &page, end_ms), DRAIN_GIVE_UP);
+    }
+}
+
 static void test_a_pre_forking_leader_is_ended_soon(void **state)
 {
     struct page_scan page = {.valid = true, .drained = 2, .flags = PAGE_NESTED, .numbers[PAGE_BUSY] = 1};
@@ -127,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_who_does_not_hear_is_watched_from_outside),
         cmocka_unit_test(test_patience_begins_anew_after_work),
         cmocka_unit_test(test_who_stays_is_ended_once_then_given_up),
+        cmocka_unit_test(test_who_has_unlisted_acceptors_is_never_ended),
         cmocka_unit_test(test_a_pre_forking_leader_is_ended_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

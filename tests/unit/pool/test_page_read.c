@@ -96,6 +96,7 @@ static void the_report_is_copied(void **state)
     page.report.requests = 14;
     page.report.accepts = 15;
     page.report.overflow = 16;
+    page.report.unlisted = 20;
     page.report.drained = 17;
     page.report.flags = PAGE_NESTED;
     page.service[3] = 18;
@@ -106,6 +107,7 @@ static void the_report_is_copied(void **state)
     assert_int_equal(scan.requests, 14);
     assert_int_equal(scan.accepts, 15);
     assert_int_equal(scan.overflow, 16);
+    assert_int_equal(scan.unlisted, 20);
     assert_int_equal(scan.drained, 17);
     assert_int_equal(scan.flags, PAGE_NESTED);
     assert_int_equal(view.service.buckets[3], 18);
@@ -191,6 +193,7 @@ static void what_cannot_be_is_not_believed(void **state)
     page.report.attached_pid = page.report.accepted_pid = -1;
     page.report.requests = page.report.accepts = page.service[0] = UINT64_MAX;
     page.report.overflow = page.report.drained = page.report.flags = UINT32_MAX;
+    page.report.unlisted = UINT32_MAX;
     look();
     assert_int_equal(view.connection_count, 1);
     assert_int_equal(view.connections[0].pid + view.connections[0].tid, 0);
@@ -203,6 +206,7 @@ static void what_cannot_be_is_not_believed(void **state)
     assert_int_equal(scan.accepts, PAGE_COUNT_MAX);
     assert_int_equal(view.service.buckets[0], PAGE_COUNT_MAX);
     assert_int_equal(scan.overflow, PAGE_NUMBER_MAX);
+    assert_int_equal(scan.unlisted, PAGE_NUMBER_MAX);
     assert_int_equal(scan.drained, PAGE_NUMBER_MAX);
     assert_int_equal(scan.flags, PAGE_NESTED);
 }
