@@ -4,11 +4,11 @@
 #include "pool/worker/acceptor.h"
 #include "pool/worker/copy.h"
 #include "pool/worker/drain.h"
+#include "pool/worker/lock.h"
 #include "pool/worker/process.h"
 #include "pool/worker/wake.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,13 +17,12 @@ _Static_assert(PAGE_METHOD % 8 == 0 && PAGE_URI % 8 == 0, "texts are copied by t
 
 static void lock(struct connection *connection)
 {
-    while (__atomic_test_and_set(&connection->lock, __ATOMIC_ACQUIRE))
-        sched_yield();
+    lock_take(&connection->lock);
 }
 
 static void unlock(struct connection *connection)
 {
-    __atomic_clear(&connection->lock, __ATOMIC_RELEASE);
+    lock_drop(&connection->lock);
 }
 
 /* ---- rows ---- */

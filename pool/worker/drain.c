@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,11 @@
 
 _Static_assert(PAGE_DRAIN_SIGNAL == SIGURG, "the number, where signal.h cannot be included");
 
-static bool swapped, gave_up;
+/* Whether the dead socket stands in the listener's place. */
+enum { SWAP_NOT, SWAP_AT_IT, SWAP_DONE };
+static uint8_t swapped;
+
+static bool gave_up;
 
 static PROCESS_THREAD unsigned signal_count, refusals;
 static int domain;
@@ -50,29 +55,47 @@ unsigned drain_signals(void)
 
 static int dead;
 
-static void replace(int fd, struct connection *connection)
+static void put_dead(int fd)
 {
-    (void)connection;
-    if (!process_is_listener(fd))
-        return;
     int flags = (int)syscall(SYS_fcntl, fd, F_GETFD);
-    wait_hide(fd); /* the registration belongs to the file, not to the number */
     syscall(SYS_dup3, dead, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
-    wait_show(fd);
 }
 
-/* Whatever its number, the listener is known by its inode. Async-signal-safe. */
+/* Whatever its number, the listener is known by its inode. */
+static void replace_listener(int fd, struct connection *connection)
+{
+    (void)connection;
+    if (process_is_listener(fd))
+        wait_replace(fd, put_dead);
+}
+
+/* True for the one that is to do it. Who comes meanwhile has to see it done: it would wait for the old
+ * listener, and nobody would wake it. */
+static bool begin_swap(void)
+{
+    uint8_t state = SWAP_NOT;
+    while (!__atomic_compare_exchange_n(&swapped, &state, SWAP_AT_IT, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST)) {
+        if (state == SWAP_DONE)
+            return false;
+        sched_yield();
+        state = SWAP_NOT;
+    }
+    return true;
+}
+
+/* The signal is held, or this is its handler. Async-signal-safe. */
 static void swap(void)
 {
-    if (__atomic_exchange_n(&swapped, true, __ATOMIC_SEQ_CST))
+    if (!begin_swap())
         return;
     dead = (int)syscall(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (dead < 0) {
-        swapped = false; /* no descriptor left: at the next signal perhaps */
-        return;
+    if (dead >= 0) {
+        descriptor_each(DESCRIPTOR_LISTENER, replace_listener);
+        syscall(SYS_close, dead);
     }
-    descriptor_each(DESCRIPTOR_LISTENER, replace);
-    syscall(SYS_close, dead);
+    /* Without a descriptor left: at the next signal perhaps. */
+    __atomic_store_n(&swapped, dead >= 0 ? SWAP_DONE : SWAP_NOT, __ATOMIC_SEQ_CST);
 }
 
 /* The reading side only: what was read this moment can still be answered. */
@@ -185,6 +208,7 @@ static bool others_serve(void)
 void drain_give_up(void)
 {
     int error = errno;
+    process_hold_signal(); /* the program may have let it through: its handler would wait for us */
     swap();
     if (!__atomic_exchange_n(&gave_up, true, __ATOMIC_SEQ_CST)) {
         __atomic_add_fetch(&process.page->report.drained, 1, __ATOMIC_SEQ_CST);
@@ -273,4 +297,6 @@ void drain_forked(void)
 {
     gave_up = false;
     refusals = 0;
+    if (swapped == SWAP_AT_IT)
+        swapped = SWAP_NOT; /* by a thread that is not here */
 }

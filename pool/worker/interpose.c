@@ -144,10 +144,8 @@ EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *excep
 
 EXPORTED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
-    int result = NEXT(epoll_ctl)(epoll, operation, fd, event);
-    if (result == 0 && descriptor_is_listener(fd))
-        wait_registered(epoll, operation, fd, event);
-    return result;
+    return descriptor_is_listener(fd) ? wait_control(epoll, operation, fd, event)
+                                      : NEXT(epoll_ctl)(epoll, operation, fd, event);
 }
 
 EXPORTED int epoll_pwait(int epoll, struct epoll_event *events, int size, int ms, const sigset_t *mask)

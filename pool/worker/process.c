@@ -11,6 +11,7 @@
 #include "pool/worker/descriptor.h"
 #include "pool/worker/drain.h"
 #include "pool/worker/next.h"
+#include "pool/worker/wait.h"
 #include "pool/worker/wake.h"
 
 #include <errno.h>
@@ -83,6 +84,13 @@ bool process_free_signal(void)
     return former >> (PAGE_DRAIN_SIGNAL - 1) & 1;
 }
 
+bool process_catch_signal(void)
+{
+    uint64_t former = 0;
+    mask_signal(SIG_BLOCK, &former);
+    return !(former >> (PAGE_DRAIN_SIGNAL - 1) & 1);
+}
+
 bool process_is_listener(int fd)
 {
     struct stat about;
@@ -109,6 +117,7 @@ static void forked(void)
     descriptor_forked();
     acceptor_forked();
     drain_forked();
+    wait_forked();
     process_let_signal();
 }
 

@@ -56,6 +56,9 @@ void process_hold_signal(void);
  * and is to be held again. */
 bool process_free_signal(void);
 
+/* Holds it for a moment. Returns true when it was let through, and is to be again. */
+bool process_catch_signal(void);
+
 /* True when `fd` is the listener, by its inode. Async-signal-safe. */
 bool process_is_listener(int fd);
 

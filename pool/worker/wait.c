@@ -5,6 +5,7 @@
 #include "pool/worker/copy.h"
 #include "pool/worker/descriptor.h"
 #include "pool/worker/drain.h"
+#include "pool/worker/lock.h"
 #include "pool/worker/next.h"
 
 #include <errno.h>
@@ -40,9 +41,11 @@ struct wait {
     fd_set *sets[3];
     fd_set asked[3];
 
-    int epoll, event_count;
+    int epoll, event_count; /* `epoll` is -1: no such wait */
     struct epoll_event *events;
 };
+
+static void hide_in_set(int epoll, bool hidden);
 
 static uint64_t nanoseconds(const struct timespec *timeout)
 {
@@ -68,6 +71,8 @@ static int step(struct wait *wait, uint64_t left_ns, const sigset_t *mask)
         if (wait->listens) {
             drain_give_up();
             hidden = drain_in_hand();
+            if (wait->epoll >= 0)
+                hide_in_set(wait->epoll, hidden);
         }
         process_let_signal();
     }
@@ -177,6 +182,7 @@ int wait_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, 
     wait.listens = listens_poll(fds, count);
     wait.fds = fds;
     wait.fd_count = count;
+    wait.epoll = -1;
     return run(&wait, timeout, mask);
 }
 
@@ -236,6 +242,7 @@ int wait_select(int count, fd_set *readable, fd_set *writable, fd_set *exception
     wait.strip = strip_select;
     wait.listens = true;
     wait.set_size = count;
+    wait.epoll = -1;
     wait.sets[0] = readable;
     wait.sets[1] = writable;
     wait.sets[2] = exceptional;
@@ -248,15 +255,17 @@ int wait_select(int count, fd_set *readable, fd_set *writable, fd_set *exception
 
 /* ---- epoll ---- */
 
-#define REGISTRATIONS 8
+#define REGISTRATIONS 64
 
-/* The listener in an epoll set. `fd` is -1: free. */
+/* The listener in an epoll set. `fd` is -1: free. Written with the lock held, and the signal, whose handler
+ * takes it too. */
 static struct registration {
     int epoll, fd;
-    bool hidden;
+    bool hidden; /* the kernel does not know of it; the program need not know */
     struct epoll_event event;
 } registrations[REGISTRATIONS];
 static int registration_count; /* those that were ever used */
+static bool registrations_lock;
 
 static struct registration *find_registration(int epoll, int fd)
 {
@@ -268,28 +277,91 @@ static struct registration *find_registration(int epoll, int fd)
     return NULL;
 }
 
-void wait_registered(int epoll, int operation, int fd, const struct epoll_event *event)
+static void add_registration(int epoll, int fd, const struct epoll_event *event)
 {
-    struct registration *at = find_registration(epoll, fd);
-    if (operation == EPOLL_CTL_DEL) {
-        if (at)
-            at->fd = -1;
+    struct registration *at = find_registration(-1, -1), *next = &registrations[registration_count];
+    if (!at && registration_count == REGISTRATIONS) {
+        acceptor_unlisted();
         return;
     }
     if (!at)
-        at = find_registration(-1, -1);
-    if (!at && registration_count < REGISTRATIONS)
-        at = &registrations[registration_count++];
-    if (at && event)
-        *at = (struct registration){.epoll = epoll, .fd = fd, .event = *event};
+        at = next;
+    *at = (struct registration){.epoll = epoll, .fd = fd, .event = *event};
+    if (at == next)
+        __atomic_store_n(&registration_count, registration_count + 1, __ATOMIC_RELEASE);
+}
+
+static void note_event(struct registration *at, int epoll, int fd, const struct epoll_event *event)
+{
+    if (at)
+        at->event = *event; /* hidden or not */
+    else
+        add_registration(epoll, fd, event);
+}
+
+static void remove_registration(struct registration *at)
+{
+    if (at)
+        at->fd = -1;
+}
+
+/* As the kernel would answer. */
+static int control_hidden(int operation, const struct epoll_event *event)
+{
+    if (operation == EPOLL_CTL_DEL || (operation == EPOLL_CTL_MOD && event))
+        return 0;
+    errno = operation == EPOLL_CTL_ADD ? EEXIST : EFAULT;
+    return -1;
+}
+
+/* Locks against the handler in this thread as well. Returns what unlock_registrations is to be given. */
+static bool lock_registrations(void)
+{
+    bool let = process_catch_signal();
+    lock_take(&registrations_lock);
+    return let;
+}
+
+static void unlock_registrations(bool let)
+{
+    lock_drop(&registrations_lock);
+    if (let)
+        process_let_signal();
+}
+
+int wait_control(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    bool let = lock_registrations();
+    struct registration *at = find_registration(epoll, fd);
+    int result =
+        at && at->hidden ? control_hidden(operation, event) : NEXT(epoll_ctl)(epoll, operation, fd, event);
+    if (result == 0 && operation == EPOLL_CTL_DEL)
+        remove_registration(at);
+    else if (result == 0)
+        note_event(at, epoll, fd, event);
+    unlock_registrations(let);
+    return result;
+}
+
+static __attribute__((noinline)) void forget_set(int epoll)
+{
+    bool let = lock_registrations();
+    for (int i = 0; i < registration_count; i++) {
+        if (registrations[i].epoll == epoll)
+            registrations[i].fd = -1;
+    }
+    unlock_registrations(let);
 }
 
 void wait_closed(int epoll)
 {
-    for (int i = 0; PROCESS_UNLIKELY(i < registration_count); i++) {
-        if (registrations[i].epoll == epoll)
-            registrations[i].fd = -1;
-    }
+    if (PROCESS_UNLIKELY(wait_sees_epoll(epoll)))
+        forget_set(epoll);
+}
+
+void wait_forked(void)
+{
+    registrations_lock = false;
 }
 
 static void hide(struct registration *at, bool hidden)
@@ -299,28 +371,37 @@ static void hide(struct registration *at, bool hidden)
     at->hidden = hidden;
 }
 
-void wait_hide(int fd)
+static void hide_number(int fd, bool hidden)
 {
     for (int i = 0; i < registration_count; i++) {
         if (registrations[i].fd == fd)
-            hide(&registrations[i], true);
+            hide(&registrations[i], hidden);
     }
 }
 
-void wait_show(int fd)
+void wait_replace(int fd, void (*replace)(int fd))
 {
+    lock_take(&registrations_lock);
+    hide_number(fd, true);
+    replace(fd);
+    hide_number(fd, false);
+    lock_drop(&registrations_lock);
+}
+
+/* The signal is held. */
+static void hide_in_set(int epoll, bool hidden)
+{
+    lock_take(&registrations_lock);
     for (int i = 0; i < registration_count; i++) {
-        if (registrations[i].fd == fd)
-            hide(&registrations[i], false);
+        if (registrations[i].fd >= 0 && registrations[i].epoll == epoll)
+            hide(&registrations[i], hidden);
     }
+    lock_drop(&registrations_lock);
 }
 
 static int step_epoll(struct wait *wait, bool hidden, const struct timespec *timeout, const sigset_t *mask)
 {
-    for (int i = 0; i < registration_count; i++) {
-        if (registrations[i].fd >= 0 && registrations[i].epoll == wait->epoll && (hidden || drain_asked()))
-            hide(&registrations[i], hidden);
-    }
+    (void)hidden;
     /* Up to the next millisecond: 0 would be no wait at all. */
     int ms = !timeout ? -1 : (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
     return NEXT(epoll_pwait)(wait->epoll, wait->events, wait->event_count, ms, mask);

@@ -27,16 +27,18 @@ int wait_select(int count, fd_set *readable, fd_set *writable, fd_set *exception
 int wait_epoll(int epoll, struct epoll_event *events, int size, const struct timespec *timeout,
                const sigset_t *mask);
 
-/* Notes what the program has registered; `fd` is the listener. */
-void wait_registered(int epoll, int operation, int fd, const struct epoll_event *event);
+/* As epoll_ctl; `fd` is the listener. */
+int wait_control(int epoll, int operation, int fd, struct epoll_event *event);
 
 /* `epoll` is closed. */
 void wait_closed(int epoll);
 
-/* Takes the listener `fd` out of its epoll sets, and puts what is under that number now into them again.
- * Async-signal-safe. */
-void wait_hide(int fd);
-void wait_show(int fd);
+/* Calls `replace`, which puts another file under the number of the listener; then that is what its epoll sets
+ * have, for a registration belongs to the file. The signal is held, or this is its handler. */
+void wait_replace(int fd, void (*replace)(int fd));
+
+/* In the child of a fork. */
+void wait_forked(void);
 
 /* True when this thread has waited so for the listener: it serves connections between its accepts. */
 bool wait_is_habit(void);
