@@ -99,8 +99,8 @@ EXPORTED int poll(struct pollfd *fds, nfds_t count, int ms)
 
 EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    return wait_sees_poll(fds, count) ? wait_poll(fds, count, timeout, mask)
-                                      : NEXT(ppoll)(fds, count, timeout, mask);
+    return wait_sees_poll(fds, count) && wait_is_valid(timeout) ? wait_poll(fds, count, timeout, mask)
+                                                                : NEXT(ppoll)(fds, count, timeout, mask);
 }
 
 EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int ms, size_t room)
@@ -119,7 +119,7 @@ EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec
 EXPORTED int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
                      const struct timespec *timeout, const sigset_t *mask)
 {
-    return wait_sees_select(count, readable)
+    return wait_sees_select(count, readable) && wait_is_valid(timeout)
                ? wait_select(count, readable, writable, exceptional, timeout, mask)
                : NEXT(pselect)(count, readable, writable, exceptional, timeout, mask);
 }
@@ -128,9 +128,10 @@ EXPORTED int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exce
 EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
                     struct timeval *timeout)
 {
-    if (!wait_sees_select(count, readable))
+    bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0);
+    if (!wait_sees_select(count, readable) || !valid)
         return NEXT(select)(count, readable, writable, exceptional, timeout);
-    if (!timeout)
+    if (!timeout || timeout->tv_sec > WAIT_SECONDS_MAX)
         return wait_select(count, readable, writable, exceptional, NULL, NULL);
     struct timespec given = {.tv_sec = timeout->tv_sec + timeout->tv_usec / 1000000,
                              .tv_nsec = timeout->tv_usec % 1000000 * 1000L};

@@ -49,7 +49,9 @@ static void hide_in_set(int epoll, bool hidden);
 
 static uint64_t nanoseconds(const struct timespec *timeout)
 {
-    return timeout ? (uint64_t)timeout->tv_sec * 1000000000U + (uint64_t)timeout->tv_nsec : FOREVER;
+    if (!timeout || timeout->tv_sec > WAIT_SECONDS_MAX)
+        return FOREVER;
+    return (uint64_t)timeout->tv_sec * 1000000000U + (uint64_t)timeout->tv_nsec;
 }
 
 /* The program's mask without our signal, or NULL. */
@@ -108,8 +110,6 @@ static int run(struct wait *wait, const struct timespec *timeout, const sigset_t
         if (until_ns != FOREVER)
             left_ns = until_ns > now ? until_ns - now : 0;
         count = step(wait, left_ns, mask);
-        if (count < 0 && errno == EAGAIN && left_ns == 0)
-            return 0;
     }
     return count;
 }
@@ -205,16 +205,24 @@ static void clear_listeners(int size, fd_set *set, int *count)
     }
 }
 
-static int step_select(struct wait *wait, bool hidden, const struct timespec *timeout, const sigset_t *mask)
+static void ask_again(struct wait *wait)
 {
-    int cleared = 0;
     for (int i = 0; i < 3; i++) {
         if (wait->sets[i])
             copy_set(wait->sets[i], &wait->asked[i], wait->set_size);
     }
+}
+
+static int step_select(struct wait *wait, bool hidden, const struct timespec *timeout, const sigset_t *mask)
+{
+    int cleared = 0;
+    ask_again(wait);
     if (hidden)
         clear_listeners(wait->set_size, wait->sets[0], &cleared);
-    return NEXT(pselect)(wait->set_size, wait->sets[0], wait->sets[1], wait->sets[2], timeout, mask);
+    int count = NEXT(pselect)(wait->set_size, wait->sets[0], wait->sets[1], wait->sets[2], timeout, mask);
+    if (count < 0)
+        ask_again(wait); /* a wait that fails leaves the sets as they were, and so do we */
+    return count;
 }
 
 static int strip_select(struct wait *wait, int count)

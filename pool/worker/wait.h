@@ -15,6 +15,15 @@
 #include <sys/select.h>
 #include <time.h>
 
+/* What is longer is for ever. */
+#define WAIT_SECONDS_MAX 1000000000
+
+/* False when the call is to be refused, which is for the kernel to do. */
+static inline bool wait_is_valid(const struct timespec *timeout)
+{
+    return !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < 1000000000);
+}
+
 /* True when such a wait concerns us: the listener is in it, or it is for one kept connection that rests. */
 bool wait_sees_poll(const struct pollfd *fds, nfds_t count);
 bool wait_sees_select(int count, const fd_set *readable);
