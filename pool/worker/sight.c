@@ -319,8 +319,8 @@ static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, co
 
         if (!header)
             return end;
-        sight->lost = header[0] != FCGI_VERSION;
-        if (sight->lost)
+        if (header[0] != FCGI_VERSION) {
+            sight->lost = true;
             return end;
         record->type = header[1];
         record->id = bytes_get_u16(header + 2);
@@ -335,11 +335,12 @@ static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, co
 
 unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes, *end = at + size;
+    const uint8_t *at = bytes, *end;
     unsigned events = 0;
 
     if (size == 0 || (!sight->keeps && sight->open == 0) || sight->lost)
         return 0;
+    end = at + size;
     if (sight->out.left > 0 || sight->out.gathered > 0)
         at = wrote_in_pieces(sight, at, end, &events);
     while (end - at >= FCGI_HEADER_LENGTH) {
