@@ -224,6 +224,13 @@ void connection_read(struct connection *connection, const void *bytes, size_t si
     }
 }
 
+void connection_missed(struct connection *connection)
+{
+    connection->rests = false;
+    if (sight_missed(&connection->sight) & SIGHT_BEGUN)
+        begins(connection);
+}
+
 void connection_wrote(struct connection *connection, const void *bytes, size_t size)
 {
     /* An answer before a request: that was read where nobody can see it. */

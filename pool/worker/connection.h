@@ -43,6 +43,9 @@ void connection_read_vector(struct connection *connection, const struct iovec *p
 void connection_wrote_vector(struct connection *connection, const struct iovec *parts, int count,
                              size_t size);
 
+/* Bytes were taken from it that nobody has seen. */
+void connection_missed(struct connection *connection);
+
 /* The response is complete: its end is written, or the writing side shut. */
 void connection_finishes(struct connection *connection);
 

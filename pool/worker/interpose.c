@@ -176,25 +176,36 @@ EXPORTED ssize_t readv(int fd, const struct iovec *parts, int count)
                  connection_read_vector(connection, parts, count, (size_t)size));
 }
 
+/* A look takes nothing off the stream; what is cut TCP throws away, and leaves the room as it was. */
+static __attribute__((noinline)) void received_oddly(struct connection *connection, int flags)
+{
+    if (!(flags & MSG_PEEK))
+        connection_missed(connection);
+}
+
+#define ODDLY (MSG_PEEK | MSG_TRUNC)
+
 EXPORTED ssize_t recv(int fd, void *bytes, size_t room, int flags)
 {
     return READS(fd, NEXT(recv)(fd, bytes, room, flags),
-                 flags & MSG_PEEK ? (void)0 : connection_read(connection, bytes, (size_t)size));
+                 flags & ODDLY ? received_oddly(connection, flags)
+                               : connection_read(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t recvfrom(int fd, void *bytes, size_t room, int flags, struct sockaddr *address,
                           socklen_t *length)
 {
     return READS(fd, NEXT(recvfrom)(fd, bytes, room, flags, address, length),
-                 flags & MSG_PEEK ? (void)0 : connection_read(connection, bytes, (size_t)size));
+                 flags & ODDLY ? received_oddly(connection, flags)
+                               : connection_read(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     return READS(fd, NEXT(recvmsg)(fd, message, flags),
-                 flags & MSG_PEEK ? (void)0
-                                  : connection_read_vector(connection, message->msg_iov,
-                                                           (int)message->msg_iovlen, (size_t)size));
+                 flags & ODDLY ? received_oddly(connection, flags)
+                               : connection_read_vector(connection, message->msg_iov,
+                                                        (int)message->msg_iovlen, (size_t)size));
 }
 
 EXPORTED ssize_t __read_chk(int fd, void *bytes, size_t size, size_t room)

@@ -322,6 +322,7 @@ static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, co
         if (header[0] != FCGI_VERSION) {
             sight->lost = true;
             return end;
+        }
         record->type = header[1];
         record->id = bytes_get_u16(header + 2);
         record->left = rest_length(header);
@@ -443,6 +444,11 @@ static unsigned read_scgi(struct sight *sight, const uint8_t *at, const uint8_t 
 }
 
 /* ---- both ---- */
+
+unsigned sight_missed(struct sight *sight)
+{
+    return sight->protocol == PROTOCOL_DONE ? 0 : give_up(sight);
+}
 
 unsigned sight_read(struct sight *sight, const void *bytes, size_t size)
 {

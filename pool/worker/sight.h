@@ -80,6 +80,10 @@ void sight_init(struct sight *sight);
  * when that happened within these bytes, once for any number of requests. */
 unsigned sight_read(struct sight *sight, const void *bytes, size_t size);
 
+/* Some were read that nobody has seen: from here on the stream is unknown, unless nothing more of it was
+ * looked at anyway. Returns as sight_read. */
+unsigned sight_missed(struct sight *sight);
+
 /* `size` bytes were written to the connection; 0 is allowed. Returns SIGHT_ENDED when that happened within
  * these bytes, else 0. Does nothing unless the connection is FastCGI's. */
 unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size);

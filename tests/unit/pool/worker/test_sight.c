@@ -578,6 +578,32 @@ static void a_break_is_no_second_request(void **state)
     assert_int_equal(writes(&sight, &answer), 0);
 }
 
+/* Taken away by the worker, and shown to nobody. */
+static void what_is_missed_is_unknown(void **state)
+{
+    struct stream stream = nginx_request(KEEP), only = nginx_request(0), answer = response(1);
+    struct sight sight;
+
+    (void)state;
+    sight_init(&sight);
+    assert_int_equal(sight_read(&sight, stream.bytes, 40), 0);
+    assert_int_equal(sight_missed(&sight), SIGHT_BEGUN);
+    assert_string_equal(sight.uri, "");
+    assert_int_equal(reads(&sight, &stream), 0);
+    assert_int_equal(writes(&sight, &answer), 0);
+
+    sight = seen(&stream, SIGHT_BEGUN);
+    assert_int_equal(sight_missed(&sight), 0);
+    assert_string_equal(sight.uri, "/shop?a=b");
+    assert_false(sight_keeps(&sight));
+    assert_int_equal(writes(&sight, &answer), 0);
+
+    sight = seen(&only, SIGHT_BEGUN);
+    assert_int_equal(sight_missed(&sight), 0); /* the body: what is written still counts */
+    assert_int_equal(sight_wrote(&sight, NULL, 0), 0);
+    assert_int_equal(writes(&sight, &answer), SIGHT_ENDED);
+}
+
 static void what_is_written_may_break(void **state)
 {
     struct stream stream = nginx_request(KEEP), answer = {.length = 0}, good = response(1);
@@ -614,6 +640,7 @@ int main(void)
         cmocka_unit_test(another_protocol_begins_at_once),
         cmocka_unit_test(a_stream_that_breaks_becomes_unknown),
         cmocka_unit_test(a_break_is_no_second_request),
+        cmocka_unit_test(what_is_missed_is_unknown),
         cmocka_unit_test(what_is_written_may_break),
     };
 
