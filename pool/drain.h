@@ -18,7 +18,7 @@
 
 enum drain_step {
     DRAIN_WAIT,   /* nothing to do */
-    DRAIN_WAKE,   /* PAGE_DRAIN_SIGNAL to the group: somebody waits for a connection that is not to come */
+    DRAIN_WAKE,   /* PAGE_DRAIN_SIGNAL to who waits, by the page's rows: what they wait for is not to come */
     DRAIN_END,    /* SIGTERM to the group: it has given up the listener and has nothing in hand */
     DRAIN_GIVE_UP /* it does not do as it was told: look at it from outside, from now on */
 };
