@@ -98,13 +98,13 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
     struct worker *worker = &master->workers[index];
     uint64_t start;
     bool goes_on = retirements_go_on(master, index);
+    observe_last(master, index); /* who is left of the group is killed after that */
     if (!goes_on) {
         kill(-worker->pid, SIGKILL);
         /* What it has written last comes before what became of it. */
         output_stop(worker->output, master->loop);
         worker->output = NULL;
     }
-    observe_last(master, index);
     log_death(master, index, death);
     int result = proc_start(worker->pid, &start);
     master_note(master, result ? result : state_drop(&master->state, worker->pid, start));
