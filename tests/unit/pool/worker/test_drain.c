@@ -4,6 +4,7 @@
  */
 #include "preload_world.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 #define CLIENTS 3
@@ -64,10 +65,18 @@ static void a_busy_worker_answers_first(void **state)
     }
 }
 
-/* An event-driven one answers all that it has, sees no listener meanwhile, and leaves. */
+static bool has_answer(int fd)
+{
+    struct pollfd client = {.fd = fd, .events = POLLIN};
+    return poll(&client, 1, 1) == 1;
+}
+
+/* An event-driven one answers all that it has, sees no listener meanwhile, finds its own calls as it left
+ * them, and leaves. */
 static void an_event_driven_worker_answers_first(void **state)
 {
-    static const char *const waits[] = {"poll", "ppoll", "select", "pselect", "epoll", "epoll_pwait"};
+    static const char *const waits[] = {"poll",  "ppoll",       "select",      "pselect",
+                                        "epoll", "epoll_pwait", "epoll_rearm", "epoll_leave"};
     uint8_t bytes[4096];
     char text[4096];
     size_t length = request("/late", 0, bytes, sizeof bytes);
@@ -117,6 +126,39 @@ static void kept_connections_end(void **state)
         assert_int_equal(worker_drain(&worker), 0);
         assert_true(used || read(fd, &byte, 1) == 0);
         close(fd);
+    }
+}
+
+/* Also where the threads that read them never accept. */
+static void a_kept_connection_of_a_boss_ends(void **state)
+{
+    uint8_t bytes[4096], byte;
+    char text[4096], name[64];
+    size_t length = request("/kept", FCGI_KEEP_CONN, bytes, sizeof bytes);
+    struct worker worker = SPAWN(&world, TEST_WAYS, "boss");
+    int fd = dial(&world);
+    (void)state;
+    assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+    assert_true(read_answer(fd, text, sizeof text) >= 0);
+    WAIT(connections(&worker, PAGE_KEPT) == 1);
+    (void)snprintf(name, sizeof name, "/proc/%d/task/%d", worker.pid, only_connection(&worker)->tid);
+    assert_int_equal(access(name, F_OK), 0);
+    assert_int_not_equal(only_connection(&worker)->tid, worker.pid);
+    assert_int_equal(worker_drain(&worker), 0);
+    assert_int_equal(read(fd, &byte, 1), 0);
+    close(fd);
+}
+
+/* All threads are woken at once; one of them replaces the listener, and the others have to wait for that. */
+static void threads_leave_however_slow_the_swap(void **state)
+{
+    static const char *const ways[] = {"threads", "polling-threads", "epoll-threads"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct worker worker = spawn_with(&world, (const char *const[]){TEST_WAYS, ways[i], NULL}, SLOW_SWAP);
+        WAIT(waiting(&worker) == 4);
+        assert_int_equal(worker_drain(&worker), 0);
+        assert_int_equal(world.pool->idle, 0);
     }
 }
 
@@ -232,6 +274,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_busy_worker_answers_first, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_driven_worker_answers_first, setup, teardown),
         cmocka_unit_test_setup_teardown(kept_connections_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_kept_connection_of_a_boss_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_leave_however_slow_the_swap, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_closes_late_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_retries_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(forked_acceptors_wait_for_the_end, setup, teardown),

@@ -131,6 +131,31 @@ static void an_answer_tells_of_an_unseen_request(void **state)
     worker_kill(&worker);
 }
 
+/* TCP throws away what is read without room: nothing of it is seen, and nothing else is taken for it. */
+static void what_is_discarded_is_not_seen(void **state)
+{
+    static const uint8_t flags[] = {0, FCGI_KEEP_CONN};
+    uint8_t bytes[4096];
+    char text[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof flags; i++) {
+        struct world other = world;
+        size_t length = request("/unseen", flags[i], bytes, sizeof bytes);
+        listen_tcp(&other);
+        struct worker worker = SPAWN(&other, TEST_WAYS, "discard");
+        int fd = dial(&other);
+        assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+        assert_true(read_answer(fd, text, sizeof text) > 0);
+        assert_int_equal(connections(&worker, PAGE_BUSY), 1);
+        assert_string_equal(only_connection(&worker)->uri, "");
+        close(fd);
+        WAIT(connections(&worker, PAGE_FREE) == 0 && waiting(&worker) == 1);
+        assert_int_equal(worker.page->report.requests, 1);
+        worker_kill(&worker);
+        close(other.listener);
+    }
+}
+
 /* Until the client has taken it, the answer is in hand. */
 static void a_stream_is_closed_when_it_is_flushed(void **state)
 {
@@ -204,6 +229,14 @@ static void a_wrong_accept_gives_up_nothing(void **state)
     assert_int_equal(worker.page->report.drained, 0);
     assert_int_equal(shutdown(world.listener, SHUT_RD), 0);
     WAIT(worker.page->report.drained == 1);
+    worker_kill(&worker);
+}
+
+static void a_wait_that_cannot_be_is_refused(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "invalid");
+    (void)state;
+    assert_true(is_served(&world, "/any"));
     worker_kill(&worker);
 }
 
@@ -341,6 +374,75 @@ static void overflows(void **state)
     worker_kill(&worker);
 }
 
+/* More acceptors than rows, or more epoll sets than are looked at: the page says that it does not tell all.
+ */
+static void who_is_not_listed_is_counted(void **state)
+{
+    static const char *const ways[] = {"crowd", "epoll-sets"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct worker worker = SPAWN(&world, TEST_WAYS, ways[i]);
+        WAIT(waiting(&worker) == PAGE_ACCEPTORS && worker.page->report.unlisted == 70 - PAGE_ACCEPTORS);
+        WAIT(world.pool->idle == PAGE_ACCEPTORS);
+        worker_kill(&worker);
+        world.pool->idle = 0;
+    }
+}
+
+/* All of a generation take the rows of the one before at the same moment: each has its own. */
+static void rows_of_dead_threads_are_taken_once(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "generations");
+    (void)state;
+    for (unsigned i = 1; i <= 20; i++) {
+        WAIT(waiting(&worker) == PAGE_ACCEPTORS);
+        WAIT(world.pool->idle == PAGE_ACCEPTORS);
+        for (int j = 0; j < PAGE_ACCEPTORS; j++)
+            close(dial(&world));
+        WAIT(worker.page->report.accepts == i * PAGE_ACCEPTORS);
+    }
+    assert_int_equal(worker.page->report.unlisted, 0);
+    worker_kill(&worker);
+}
+
+/* Whose row is taken over when he was killed in accept waits no more. */
+static void the_dead_are_not_idle(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "many-children");
+    int32_t dead[PAGE_ACCEPTORS];
+    (void)state;
+    WAIT(waiting(&worker) == PAGE_ACCEPTORS);
+    for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
+        dead[i] = worker.page->acceptors[i].pid;
+        assert_int_equal(kill(dead[i], SIGKILL), 0);
+    }
+    for (size_t i = 0; i < PAGE_ACCEPTORS; i++)
+        WAIT(worker.page->acceptors[i].pid != dead[i] && worker.page->acceptors[i].waiting);
+    WAIT(world.pool->idle == PAGE_ACCEPTORS);
+    worker_kill(&worker);
+    world.pool->idle = 0;
+}
+
+/* Even in the middle of a change of what it tells. */
+static void an_exec_leaves_nothing(void **state)
+{
+    struct worker worker = SPAWN(&world, "sh", "-c", "kill -STOP $$; exec " TEST_WAYS " plain");
+    struct page_connection *row = &worker.page->connections[3];
+    int status;
+    (void)state;
+    assert_int_equal(waitpid(worker.pid, &status, WUNTRACED), worker.pid);
+    *row = (struct page_connection){.seq = 7, .state = PAGE_BUSY, .pid = worker.pid, .tid = worker.pid};
+    worker.page->acceptors[5] = (struct page_acceptor){.pid = worker.pid, .tid = worker.pid, .waiting = 1};
+    world.pool->idle = 1;
+    assert_int_equal(kill(worker.pid, SIGCONT), 0);
+    WAIT(worker.page->acceptors[0].waiting == 1);
+    assert_int_equal(row->state, PAGE_FREE);
+    assert_int_equal(row->seq % 2, 0);
+    assert_int_equal(worker.page->acceptors[5].pid, 0);
+    WAIT(world.pool->idle == 1);
+    worker_kill(&worker);
+}
+
 /* O_NONBLOCK is the whole pool's: a program that never asked for it must not meet EAGAIN. */
 static void bears_a_listener_that_does_not_block(void **state)
 {
@@ -362,11 +464,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_of_a_kept_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(counts_whatever_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(an_answer_tells_of_an_unseen_request, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_discarded_is_not_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_is_closed_when_it_is_flushed, setup, teardown),
         cmocka_unit_test_setup_teardown(tells_the_descriptor_that_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(notices_a_close_behind_its_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_foreign_nonblocking_listener_is_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wrong_accept_gives_up_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_wait_that_cannot_be_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_ends_an_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
@@ -374,6 +478,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_inert_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(wakes_the_master, setup, teardown),
         cmocka_unit_test_setup_teardown(overflows, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_not_listed_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_of_dead_threads_are_taken_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_dead_are_not_idle, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_exec_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(bears_a_listener_that_does_not_block, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

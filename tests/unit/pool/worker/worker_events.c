@@ -1,7 +1,9 @@
 /*
  * A FastCGI worker that serves many connections in one loop.
- *   worker_events poll|ppoll|select|pselect|epoll|epoll_pwait [DELAY_MS [nonblock]]
- * Each answer comes DELAY_MS after its request, with the process's number in X-Pid.
+ *   worker_events poll|ppoll|select|pselect|epoll|epoll_pwait|epoll_rearm|epoll_leave [DELAY_MS [nonblock]]
+ * Each answer comes DELAY_MS after its request, with the process's number in X-Pid. It leaves with 3 when a
+ * call has done what it must not: what was asked is changed, or the listener cannot be armed for one event at
+ * each turn (epoll_rearm), or be taken out and put in again (epoll_leave).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,6 +50,12 @@ static bool is(const char *name)
     return strcmp(way, name) == 0;
 }
 
+static void require(bool right)
+{
+    if (!right)
+        exit(3);
+}
+
 /* How long until an answer is due, or -1. */
 static long next_ms(void)
 {
@@ -70,8 +78,10 @@ static void wait_poll(long ms, const struct timespec *timeout, const sigset_t *m
         (void)poll(fds, CONNECTIONS + 1, (int)ms);
     else
         (void)ppoll(fds, CONNECTIONS + 1, timeout, mask);
-    for (int i = 0; i <= CONNECTIONS; i++)
+    for (int i = 0; i <= CONNECTIONS; i++) {
         ready[i] = fds[i].revents != 0;
+        require(fds[i].fd == (i < CONNECTIONS ? connections[i].fd : 0));
+    }
 }
 
 /* A set of no more words than descriptors below `size` need, and nothing behind it. */
@@ -108,11 +118,18 @@ static void wait_select(long ms, const struct timespec *timeout, const sigset_t 
     for (int i = 0; i < CONNECTIONS && count > 0; i++)
         ready[i] = connections[i].fd >= 0 && FD_ISSET(connections[i].fd, set);
     ready[CONNECTIONS] = count > 0 && FD_ISSET(0, set);
+    require(count >= 0 || FD_ISSET(0, set));
 }
 
 static void wait_epoll(long ms, const sigset_t *mask)
 {
     struct epoll_event events[CONNECTIONS + 1];
+    struct epoll_event once = {.events = EPOLLIN | EPOLLONESHOT, .data.u32 = CONNECTIONS};
+    if (is("epoll_rearm"))
+        require(epoll_ctl(epoll, EPOLL_CTL_MOD, 0, &once) == 0);
+    if (is("epoll_leave"))
+        require(epoll_ctl(epoll, EPOLL_CTL_DEL, 0, NULL) == 0 &&
+                epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &once) == 0);
     int count = is("epoll") ? epoll_wait(epoll, events, CONNECTIONS + 1, (int)ms)
                             : epoll_pwait(epoll, events, CONNECTIONS + 1, (int)ms, mask);
     for (int i = 0; i < count; i++)
@@ -213,8 +230,15 @@ static void answer(struct connection *connection)
         drop(connection);
 }
 
+static void note(int number)
+{
+    (void)number;
+}
+
 int main(int argc, char **argv)
 {
+    struct sigaction action = {.sa_handler = note}; /* it interrupts what waits */
+    sigaction(SIGUSR1, &action, NULL);
     way = argv[1];
     delay_ms = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     if (argc > 3)

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #define REQUEST_MAX 65536
+#define THREADS_MAX 70
 
 static bool is_complete(const uint8_t *bytes, size_t length)
 {
@@ -252,6 +255,34 @@ static void retry(void)
     close(fd);
 }
 
+/* Nothing is seen of the request but its first record. */
+static void discard(void)
+{
+    int fd = take(0);
+    uint8_t record[16];
+    if (recv(fd, record, sizeof record, MSG_WAITALL) != sizeof record || recv(fd, NULL, 4096, MSG_TRUNC) <= 0)
+        exit(1);
+    answer(fd, "ok");
+    receive(fd, by_read); /* until the client has gone */
+    close(fd);
+}
+
+/* Waits that cannot be. */
+static void invalid(void)
+{
+    fd_set set;
+    struct pollfd listener = {.fd = 0, .events = POLLIN};
+    struct timeval past = {.tv_sec = -1};
+    const struct timespec much = {.tv_nsec = 1500000000};
+    FD_ZERO(&set);
+    FD_SET(0, &set);
+    if (select(1, &set, NULL, NULL, &past) >= 0 || errno != EINVAL ||
+        pselect(1, &set, NULL, NULL, &much, NULL) >= 0 || errno != EINVAL ||
+        ppoll(&listener, 1, &much, NULL) >= 0 || errno != EINVAL)
+        exit(1);
+    plain();
+}
+
 /* An accept that cannot be. */
 static void wrong(void)
 {
@@ -330,14 +361,114 @@ static void *thread(void *unused)
     }
 }
 
+static void run(int count, void *(*body)(void *))
+{
+    pthread_t ids[THREADS_MAX];
+    for (int i = 0; i < count; i++)
+        pthread_create(&ids[i], NULL, body, NULL);
+    for (int i = 0; i < count; i++)
+        pthread_join(ids[i], NULL);
+}
+
 static void threads(void)
 {
-    pthread_t ids[4];
-    for (int i = 0; i < 4; i++)
-        pthread_create(&ids[i], NULL, thread, NULL);
-    for (int i = 0; i < 4; i++)
-        pthread_join(ids[i], NULL);
+    run(4, thread);
     exit(0);
+}
+
+/* More than the page has rows for. */
+static void crowd(void)
+{
+    run(THREADS_MAX, thread);
+    exit(0);
+}
+
+static void *polling_thread(void *unused)
+{
+    struct pollfd listener = {.fd = 0, .events = POLLIN};
+    while (poll(&listener, 1, -1) >= 0 && accept(0, NULL, NULL) >= 0)
+        continue;
+    return unused;
+}
+
+static void polling_threads(void)
+{
+    run(4, polling_thread);
+    exit(0);
+}
+
+static int epoll;
+
+static void *epoll_thread(void *unused)
+{
+    struct epoll_event event;
+    while (epoll_wait(epoll, &event, 1, -1) >= 0 && accept(0, NULL, NULL) >= 0)
+        continue;
+    return unused;
+}
+
+static void epoll_threads(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    epoll = epoll_create1(0);
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &event) < 0)
+        exit(1);
+    run(4, epoll_thread);
+    exit(0);
+}
+
+/* Each with its own. */
+static void *epoll_set_thread(void *unused)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int own = epoll_create1(0);
+    if (epoll_ctl(own, EPOLL_CTL_ADD, 0, &event) < 0 || epoll_wait(own, &event, 1, -1) < 0)
+        exit(1);
+    return unused;
+}
+
+static void epoll_sets(void)
+{
+    run(THREADS_MAX, epoll_set_thread);
+    exit(0);
+}
+
+/* Threads that accept once each, all at the same time, again and again. */
+static pthread_barrier_t barrier;
+
+static void *one_accept(void *unused)
+{
+    pthread_barrier_wait(&barrier);
+    close(accept(0, NULL, NULL));
+    return unused;
+}
+
+static void generations(void)
+{
+    pthread_barrier_init(&barrier, NULL, 64);
+    run(64, one_accept);
+    pthread_barrier_destroy(&barrier);
+}
+
+/* Threads that never accept serve connections that are kept. */
+static void *serve_kept(void *connection)
+{
+    uint8_t bytes[REQUEST_MAX];
+    int fd = *(int *)connection;
+    free(connection);
+    while (read(fd, bytes, sizeof bytes) > 0)
+        answer(fd, "ok");
+    close(fd);
+    return NULL;
+}
+
+static void boss(void)
+{
+    pthread_t id;
+    int *connection = malloc(sizeof *connection);
+    *connection = take(0);
+    pthread_create(&id, NULL, serve_kept, connection);
+    pthread_detach(id);
 }
 
 static void *serve(void *connection)
@@ -360,12 +491,13 @@ static void handover(void)
     pthread_detach(id);
 }
 
-/* Keeps two children, come what may. */
-static void children(void)
+/* Keeps some children, come what may. */
+static void keep_children(int number)
 {
     for (int count = 0;; count--) {
-        for (; count < 2; count++) {
+        for (; count < number; count++) {
             if (fork() == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
                 for (;;)
                     plain();
             }
@@ -374,15 +506,49 @@ static void children(void)
     }
 }
 
+static void children(void)
+{
+    keep_children(2);
+}
+
+static void many_children(void)
+{
+    keep_children(64);
+}
+
 static const struct {
     const char *name;
     void (*serve)(void);
 } ways[] = {
-    {"plain", plain},     {"vector", vector},   {"stdio", stdio},       {"behind", behind},
-    {"copy", copy},       {"cgi", cgi},         {"vfork", vforks},      {"moved", moved},
-    {"retry", retry},     {"threads", threads}, {"handover", handover}, {"children", children},
-    {"unblock", unblock}, {"starts", starts},   {"wrong", wrong},       {"interrupted", interrupted},
-    {"flush", flush},     {"unread", unread},   {"late", late},         {"late-unknown", late_unknown},
+    {"plain", plain},
+    {"vector", vector},
+    {"stdio", stdio},
+    {"behind", behind},
+    {"copy", copy},
+    {"cgi", cgi},
+    {"vfork", vforks},
+    {"moved", moved},
+    {"retry", retry},
+    {"threads", threads},
+    {"handover", handover},
+    {"children", children},
+    {"unblock", unblock},
+    {"starts", starts},
+    {"wrong", wrong},
+    {"interrupted", interrupted},
+    {"flush", flush},
+    {"unread", unread},
+    {"late", late},
+    {"late-unknown", late_unknown},
+    {"discard", discard},
+    {"invalid", invalid},
+    {"crowd", crowd},
+    {"polling-threads", polling_threads},
+    {"boss", boss},
+    {"epoll-sets", epoll_sets},
+    {"epoll-threads", epoll_threads},
+    {"generations", generations},
+    {"many-children", many_children},
 };
 
 int main(int argc, char **argv)
