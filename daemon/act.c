@@ -107,7 +107,32 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
 
 static void act_want(struct master *master, const struct action *action)
 {
-    log_info("pool %s: %u workers are wanted", master->name, action->number);
+    const struct scaling *scaling = &master->policy.scaling;
+    const struct load *load = &scaling->load;
+    if (action->reason == REASON_NONE)
+        log_info("pool %s: %u workers are wanted", master->name, action->number);
+    else if (action->reason == REASON_LOAD)
+        log_limited(
+            &master->limit_want, LOG_LEVEL_INFO,
+            "pool %s: %u workers are wanted: %u of %u are busy, %u connections wait; work for %u, and "
+            "%u to spare",
+            master->name, action->number, load->busy, load->places, load->queued, scaling->demand,
+            scaling->spare);
+    else
+        log_limited(&master->limit_want, LOG_LEVEL_INFO,
+                    "pool %s: %u workers are wanted: there was no work for more within idle_timeout",
+                    master->name, action->number);
+}
+
+static void act_saturated(struct master *master, const struct action *action)
+{
+    const struct load *load = &master->policy.scaling.load;
+    if (action->number)
+        log_warning("pool %s: there is more work than it may have workers for: %u of %u are busy, %u "
+                    "connections wait",
+                    master->name, load->busy, load->places, load->queued);
+    else
+        log_info("pool %s: its workers keep up again", master->name);
 }
 
 static void act_spawn(struct master *master, const struct action *action)
@@ -206,9 +231,9 @@ static void act_state(struct master *master, const struct action *action)
 void act(struct master *master, const struct action *action)
 {
     static void (*const functions[ACTION_TYPES])(struct master *, const struct action *) = {
-        [ACTION_WANT] = act_want,   [ACTION_SPAWN] = act_spawn, [ACTION_RETIRE] = act_retire,
-        [ACTION_ABORT] = act_abort, [ACTION_KILL] = act_kill,   [ACTION_REFUSE] = act_refuse,
-        [ACTION_STATE] = act_state,
+        [ACTION_WANT] = act_want,   [ACTION_SPAWN] = act_spawn,         [ACTION_RETIRE] = act_retire,
+        [ACTION_ABORT] = act_abort, [ACTION_KILL] = act_kill,           [ACTION_REFUSE] = act_refuse,
+        [ACTION_STATE] = act_state, [ACTION_SATURATED] = act_saturated,
     };
     functions[action->type](master, action);
 }

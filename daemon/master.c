@@ -88,20 +88,14 @@ static void step(struct master *master, struct event *event)
         orphans_kill(master);
 }
 
-void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number)
+static void happens(struct master *master, const struct event *happened)
 {
-    struct event event = {
-        .type = type,
-        .slot = slot,
-        .incarnation = master->policy.slots[slot].incarnation,
-        .number = number,
-    };
-    enqueue(&master->events, &event);
+    enqueue(&master->events, happened);
     if (master->stepping)
         return;
     master->stepping = true;
     for (size_t i = 0; i < master->events.count; i++) {
-        event = master->events.items[i];
+        struct event event = master->events.items[i];
         step(master, &event);
     }
     master->events.count = 0;
@@ -111,6 +105,19 @@ void master_event(struct master *master, enum event_type type, uint32_t slot, in
     orphans_notify(master);
     if (master->policy.state != POOL_STOPPED)
         control_notify(&master->control);
+}
+
+void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number)
+{
+    happens(master, &(struct event){.type = type,
+                                    .slot = slot,
+                                    .incarnation = master->policy.slots[slot].incarnation,
+                                    .number = number});
+}
+
+void master_load(struct master *master, const struct load *load)
+{
+    happens(master, &(struct event){.type = EVENT_LOAD, .load = *load});
 }
 
 void master_note(struct master *master, int state_result)
@@ -132,7 +139,7 @@ void master_orphans_gone(struct master *master)
 void master_scale(struct master *master, int64_t number, bool relative)
 {
     int64_t low, high;
-    int64_t target = relative ? master->policy.wanted + number : number;
+    int64_t target = relative ? master->policy.floor + number : number;
     policy_scale_range(&master->policy, &low, &high);
     if (target > low)
         reserve(master, target < high ? target : high);
@@ -144,6 +151,7 @@ void master_settings(struct master *master)
     reserve(master, master->policy.wanted);
     master_event(master, EVENT_SETTINGS, 0, 0);
     requests_limit(master);
+    load_adjust(master);
     weigh_start(master);
 }
 
@@ -322,6 +330,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     observe_init(master);
     retirements_init(master);
     requests_init(master);
+    load_init(master);
     weigh_init(master);
 }
 
@@ -344,6 +353,7 @@ static void fini(struct master *master)
     observe_stop(master);
     retirements_stop(master);
     requests_stop(master);
+    load_stop(master);
     weigh_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
@@ -392,6 +402,7 @@ static void serve(struct master *master)
     control_start(&master->control, master);
     announce_start(master);
     requests_start(master);
+    load_start(master);
     weigh_start(master);
     master_event(master, EVENT_START, 0, 0);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */

@@ -14,6 +14,7 @@
 #include "daemon/control.h"
 #include "daemon/kernel/listener.h"
 #include "daemon/kernel/state.h"
+#include "daemon/load.h"
 #include "daemon/orphans.h"
 #include "daemon/pages.h"
 #include "daemon/requests.h"
@@ -47,6 +48,7 @@ struct master {
     struct pages pages;
     struct wakeup wakeup; /* by workers */
     struct requests requests;
+    struct load_watch load;
     struct slowlog *slowlog; /* owned; NULL before the logs are open */
     bool unseen_said;        /* that there are workers without the library */
     struct event_queue events;
@@ -75,6 +77,7 @@ struct master {
     struct log_limit limit_state;
     struct log_limit limit_overdue;
     struct log_limit limit_hangups;
+    struct log_limit limit_want;
 };
 
 /* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it. Returns an exit
@@ -84,6 +87,9 @@ int master_run(const struct conf *conf, struct announce *announce);
 
 /* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);
+
+/* Feeds it a look at the load. */
+void master_load(struct master *master, const struct load *load);
 
 /* Logs that the state file could not be written, if it could not; the pool goes on. */
 void master_note(struct master *master, int state_result);

@@ -71,6 +71,7 @@ static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)
              (long long)age_ms);
     note_unseen(master, slot);
     master_event(master, EVENT_READY, slot, 0);
+    load_ready(master, slot);
 }
 
 static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)

@@ -57,6 +57,7 @@ static void describe_pool(struct page_pool *pool)
     pool->magic = PAGE_POOL_MAGIC;
     pool->version = PAGE_VERSION;
     pool->size = PAGE_POOL_BYTES;
+    pool->idle_low = INT32_MAX;
 }
 
 int pages_open(struct pages *pages, struct problem *problem)

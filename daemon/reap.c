@@ -90,6 +90,7 @@ void reap_worker(struct master *master, uint32_t slot, enum exit_cause cause)
     pages_drop(&master->pages, worker->page);
     *worker = (struct worker){0};
     master_event(master, EVENT_EXITED, slot, cause);
+    load_adjust(master);
 }
 
 /* The worker is a zombie still, so its pid and its process group are nobody else's yet. */

@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/kernel/hangup.h"
 #include "daemon/kernel/proc.h"
+#include "daemon/load.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/retirements.h"
@@ -195,6 +196,7 @@ static void see_worker(struct glance *glance, uint32_t slot)
     if (!worker_tells(worker))
         return;
     page_scan(worker->page, glance->now_ns, &scan);
+    load_worker(glance->master, slot, &scan);
     glance->requests += scan.requests;
     if (state == SLOT_SERVING)
         see_limit(glance, slot, &scan);
@@ -224,32 +226,26 @@ static void see_all(struct glance *glance)
 {
     glance->requests = glance->master->requests.total;
     glance->in_hand = false;
+    load_begin(glance->master);
     for (uint32_t i = 0; i < glance->master->policy.slot_count; i++)
         see_worker(glance, i);
 }
 
-static void see_queue(struct master *master)
+void requests_arm(struct master *master, enum page_wake what)
 {
-    uint32_t queued, limit;
-    if (listener_queue(&master->listener, &queued, &limit) == 0 && queued > master->requests.queue_peak)
-        master->requests.queue_peak = queued;
-}
-
-/* Whether the bit was armed and has been taken; it is armed again. */
-static bool rearm(struct master *master, uint32_t bit)
-{
-    return !(__atomic_fetch_or(&master->pages.pool->armed, bit, __ATOMIC_SEQ_CST) & bit);
+    (void)__atomic_fetch_or(&master->pages.pool->armed, what, __ATOMIC_SEQ_CST);
 }
 
 /* Whether there was any work since the sample before. */
 static bool sample(struct master *master, uint64_t requests, int64_t now_ms)
 {
     struct requests *r = &master->requests;
-    struct latency served;
+    struct latency served, recent;
     bool worked = requests != r->sampled;
     (void)requests_total(master, &served);
     tally_add(&r->tally, requests, &served, now_ms);
-    see_queue(master);
+    tally_recent(&r->tally, &served, &recent);
+    load_sample(master, requests, &recent);
     r->sampled = requests;
     r->sampled_ms = now_ms;
     return worked;
@@ -270,9 +266,12 @@ static bool may_sleep(struct glance *glance)
 {
     if (glance->in_hand || !glance->master->wakeup.pool)
         return false;
-    (void)rearm(glance->master, PAGE_WAKE_REQUEST);
+    requests_arm(glance->master, PAGE_WAKE_REQUEST);
     see_all(glance);
-    return !glance->in_hand && glance->requests == glance->master->requests.sampled;
+    if (glance->in_hand || glance->requests != glance->master->requests.sampled)
+        return false;
+    load_quiet(glance->master);
+    return true;
 }
 
 static void look_at_workers(struct master *master)
@@ -305,10 +304,12 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int events)
 {
     struct master *master = async->data;
     (void)loop, (void)events;
-    if (rearm(master, PAGE_WAKE_ALL_BUSY)) {
-        master->requests.all_busy++;
-        see_queue(master);
-    }
+    uint32_t news = __atomic_load_n(&master->pages.pool->news, __ATOMIC_SEQ_CST);
+    if (!(__atomic_load_n(&master->pages.pool->armed, __ATOMIC_SEQ_CST) & PAGE_WAKE_ALL_BUSY))
+        load_saturated(master);
+    if (news == master->requests.news)
+        return;
+    master->requests.news = news;
     if (policy_count(&master->policy, SLOT_STARTING))
         observe_starts_now(master);
     if (policy_count(&master->policy, SLOT_RETIRING))
@@ -376,7 +377,7 @@ void requests_start(struct master *master)
     if (!master->pages.pool)
         return;
     note_limits(master);
-    (void)rearm(master, PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY);
+    requests_arm(master, PAGE_WAKE_REQUEST);
     int result = wakeup_start(&master->wakeup, master->pages.pool, master->loop, on_wake, master);
     if (result)
         log_error("no thread to be woken by workers: %s; they are looked at once a second",

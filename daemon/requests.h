@@ -25,8 +25,7 @@ struct requests {
     uint64_t total;              /* begun by workers who have gone */
     struct latency served;       /* by them */
     struct tally tally;
-    uint32_t queue_peak;
-    uint64_t all_busy; /* how often the last idle place was taken */
+    uint32_t news; /* of the pool's page, at the last wake-up */
 };
 
 void requests_init(struct master *master);
@@ -35,6 +34,9 @@ void requests_stop(struct master *master);
 
 /* The settings have new values: limits hold at once. */
 void requests_limit(struct master *master);
+
+/* Asks to be woken for it. */
+void requests_arm(struct master *master, enum page_wake what);
 
 /* What the page of a worker shows (worker_tells) of its living processes. */
 void requests_read(const struct worker *worker, struct page_view *ret_view);

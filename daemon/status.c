@@ -14,7 +14,7 @@ static json_t *queue_json(const struct master *master)
     uint32_t queued, limit;
     if (listener_queue(&master->listener, &queued, &limit))
         return json_null();
-    uint32_t peak = queued > master->requests.queue_peak ? queued : master->requests.queue_peak;
+    uint32_t peak = queued > master->load.queue_peak ? queued : master->load.queue_peak;
     return json_pack("{s:I,s:I,s:I}", "now", (json_int_t)queued, "limit", (json_int_t)limit, "peak",
                      (json_int_t)peak);
 }
@@ -26,7 +26,7 @@ static json_t *counters_json(const struct master *master)
 #define STAT(field, help) json_object_set_new(counters, #field, json_integer((json_int_t)stats->field));
 #include "pool/stats.def"
 #undef STAT
-    json_object_set_new(counters, "all_busy", json_integer((json_int_t)master->requests.all_busy));
+    json_object_set_new(counters, "all_busy", json_integer((json_int_t)master->load.all_busy));
     return counters;
 }
 
@@ -154,20 +154,22 @@ json_t *status_json(const struct master *master)
     const struct policy *policy = &master->policy;
     int64_t low, high;
     policy_scale_range(policy, &low, &high);
-    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I}", //
-                             "v", 1,                                                      //
-                             "name", master->name,                                        //
-                             "pid", (int)getpid(),                                        //
-                             "state", pool_state_name(policy->state),                     //
-                             "file", conf_file(master->conf),                             //
-                             "listen", master->address,                                   //
-                             "generation", (json_int_t)policy->generation,                //
-                             "floor", (json_int_t)policy->wanted,                         //
-                             "min", (json_int_t)policy->settings->workers_min,            //
-                             "max", (json_int_t)policy->settings->workers_max,            //
-                             "queue", queue_json(master),                                 //
-                             "counters", counters_json(master),                           //
-                             "workers", workers_json(master),                             //
+    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:o,s:I}", //
+                             "v", 1,                                                              //
+                             "name", master->name,                                                //
+                             "pid", (int)getpid(),                                                //
+                             "state", pool_state_name(policy->state),                             //
+                             "file", conf_file(master->conf),                                     //
+                             "listen", master->address,                                           //
+                             "generation", (json_int_t)policy->generation,                        //
+                             "wanted", (json_int_t)policy->wanted,                                //
+                             "floor", (json_int_t)policy->floor,                                  //
+                             "min", (json_int_t)policy->settings->workers_min,                    //
+                             "max", (json_int_t)policy->settings->workers_max,                    //
+                             "saturated", policy->saturation.lasts,                               //
+                             "queue", queue_json(master),                                         //
+                             "counters", counters_json(master),                                   //
+                             "workers", workers_json(master),                                     //
                              "orphans", (json_int_t)master->orphans.left);
     add_work(json, master);
     return json;

@@ -2,6 +2,8 @@
 #ifndef FCGIPOOL_POOL_EVENT_H
 #define FCGIPOOL_POOL_EVENT_H
 
+#include "pool/load.h"
+
 #include <stdint.h>
 
 enum event_type {
@@ -26,6 +28,7 @@ struct event {
     uint32_t slot;
     uint64_t incarnation;
     int64_t number;
+    struct load load; /* of EVENT_LOAD */
 };
 
 #endif

@@ -45,6 +45,16 @@ static uint64_t middle(unsigned bucket)
     return lower + (lower_bound(bucket + 1) - lower) / 2;
 }
 
+uint64_t latency_mean(const struct latency *latency)
+{
+    double total = 0, count = 0;
+    for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
+        total += (double)latency->buckets[i] * (double)middle(i);
+        count += (double)latency->buckets[i];
+    }
+    return count > 0 ? (uint64_t)(total / count) : 0;
+}
+
 /* permille / 1000 of the count, rounded up; without an overflow. */
 static uint64_t rank(uint64_t count, unsigned permille)
 {

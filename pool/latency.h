@@ -24,6 +24,9 @@ void latency_subtract(struct latency *total, const struct latency *less);
 /* How many were measured. */
 uint64_t latency_count(const struct latency *latency);
 
+/* The mean time in microseconds, each counted as the middle of its bucket. 0 when nothing was measured. */
+uint64_t latency_mean(const struct latency *latency);
+
 /* The time in microseconds within which `permille` (0 to 1000) of them were served: the middle of the bucket
  * that holds the last of these, so it is exact below 16 us and within 6.3 % above; of the last bucket it is
  * the lower bound. 0 when nothing was measured. */

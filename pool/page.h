@@ -158,9 +158,11 @@ struct page_pool {
     uint64_t magic;
     uint32_t version;
     uint32_t size;
-    int32_t idle __attribute__((aligned(PAGE_LINE)));   /* acceptors that wait */
+    int32_t idle __attribute__((aligned(PAGE_LINE))); /* acceptors that wait */
+    int32_t idle_low;                                 /* the fewest since the master set it; may miss some */
     uint32_t armed __attribute__((aligned(PAGE_LINE))); /* enum page_wake */
-    uint32_t wake;                                      /* the futex: incremented, then FUTEX_WAKE (shared) */
+    uint32_t news; /* incremented with `wake` but for PAGE_WAKE_ALL_BUSY */
+    uint32_t wake; /* the futex: incremented, then FUTEX_WAKE (shared) */
 };
 
 _Static_assert(sizeof(struct page_pool) <= PAGE_POOL_BYTES, "the pool's page has its size");

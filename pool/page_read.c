@@ -81,7 +81,7 @@ static void tally(struct page_scan *scan, uint32_t state, uint64_t begun_ns)
 
 static void tally_nobody(struct page_scan *scan)
 {
-    scan->waiting = 0;
+    scan->acceptors = scan->waiting = 0;
     for (unsigned state = 0; state < PAGE_STATES; state++) {
         scan->numbers[state] = 0;
         scan->oldest_ns[state] = UINT64_MAX;
@@ -117,8 +117,11 @@ void page_scan(const struct page *page, uint64_t now_ns, struct page_scan *ret_s
     read_report(page, now_ns, ret_scan);
     if (!ret_scan->valid)
         return;
-    for (unsigned i = 0; i < PAGE_ACCEPTORS; i++)
-        ret_scan->waiting += LOAD(page->acceptors[i].pid) > 0 && LOAD(page->acceptors[i].waiting) != 0;
+    for (unsigned i = 0; i < PAGE_ACCEPTORS; i++) {
+        bool used = LOAD(page->acceptors[i].pid) > 0;
+        ret_scan->acceptors += used;
+        ret_scan->waiting += used && LOAD(page->acceptors[i].waiting) != 0;
+    }
     for (unsigned i = 0; i < PAGE_CONNECTIONS; i++) {
         if (LOAD(page->connections[i].state) == PAGE_FREE)
             continue;
@@ -175,6 +178,7 @@ static void take_acceptor(const struct page_acceptor *row, struct page_view *vie
 static void count_rows(struct page_view *view)
 {
     tally_nobody(&view->scan);
+    view->scan.acceptors = view->acceptor_count;
     for (unsigned i = 0; i < view->acceptor_count; i++)
         view->scan.waiting += view->acceptors[i].waiting;
     for (unsigned i = 0; i < view->connection_count; i++)

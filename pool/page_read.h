@@ -34,7 +34,8 @@ struct page_scan {
     uint32_t unlisted;
     uint32_t drained;
     uint32_t flags;                  /* of enum page_flag, none else */
-    uint32_t waiting;                /* acceptors that wait for a connection */
+    uint32_t acceptors;              /* threads that accept, or did */
+    uint32_t waiting;                /* those of them that wait for a connection */
     uint32_t numbers[PAGE_STATES];   /* connections by state; none is FREE */
     uint64_t oldest_ns[PAGE_STATES]; /* since when the oldest of them is in that state; UINT64_MAX: none */
 };

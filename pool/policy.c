@@ -5,6 +5,7 @@
 #include "pool/assert.h"
 #include "pool/policy_act.h"
 #include "pool/policy_balance.h"
+#include "pool/policy_want.h"
 #include "pool/recycle.h"
 
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
@@ -18,6 +19,8 @@ void policy_init(struct policy *policy, const struct settings *settings, struct 
         .stop_deadline_ms = NEVER_MS,
     };
     backoff_init(&policy->backoff);
+    scaling_init(&policy->scaling);
+    saturation_init(&policy->saturation);
     policy_grow(policy, slots, slot_count);
 }
 
@@ -55,8 +58,8 @@ static struct slot *event_slot(const struct policy *policy, const struct event *
 
 static void on_start(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    (void)event, (void)actions;
-    policy->wanted = policy->settings->workers_min ? policy->settings->workers_min : 1;
+    (void)actions;
+    policy_want_start(policy, event->now_ms);
 }
 
 static void on_time(struct policy *policy, const struct event *event, struct actions *actions)
@@ -70,6 +73,7 @@ static void on_ready(struct policy *policy, const struct event *event, struct ac
     (void)actions;
     if (!slot || slot->state != SLOT_STARTING)
         return;
+    scaling_started(&policy->scaling, event->now_ms - slot->spawned_ms);
     slot_move(slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
     backoff_accepted(&policy->backoff);
 }
@@ -170,32 +174,20 @@ static void on_in_time(struct policy *policy, const struct event *event, struct 
         slot->overdue_ms = NEVER_MS;
 }
 
-static void want(struct policy *policy, int64_t workers, struct actions *actions)
+static void on_load(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    int64_t low, high;
-    if (policy->state == POOL_STOPPING)
-        return;
-    policy_scale_range(policy, &low, &high);
-    workers = workers < low ? low : workers > high ? high : workers;
-    if (workers == policy->wanted)
-        return;
-    if (workers > policy->wanted)
-        policy->spawn_reason = REASON_SCALE_UP;
-    if (policy_count(policy, SLOT_SERVING) >= workers)
-        backoff_reset(&policy->backoff); /* whatever failed, nothing is missing any more */
-    policy->wanted = workers;
-    policy_act(ACTION_WANT, (uint32_t)workers, REASON_NONE, actions);
+    policy_want_load(policy, &event->load, event->now_ms, actions);
 }
 
 static void on_scale_to(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    want(policy, event->number, actions);
+    policy_want(policy, event->number, event->now_ms, actions);
 }
 
 static void on_scale_by(struct policy *policy, const struct event *event, struct actions *actions)
 {
     ASSERT(event->number >= -POLICY_WORKERS_MAX && event->number <= POLICY_WORKERS_MAX);
-    want(policy, policy->wanted + event->number, actions);
+    policy_want(policy, policy->floor + event->number, event->now_ms, actions);
 }
 
 /* A limit holds at once for who is under it already. */
@@ -219,7 +211,7 @@ static void on_settings(struct policy *policy, const struct event *event, struct
         limit_slot(policy, &policy->slots[i], event->now_ms);
     policy->backoff.until_ms =
         earlier(policy->backoff.until_ms, event->now_ms + policy->settings->backoff_max_ms);
-    want(policy, policy->wanted, actions);
+    policy_want(policy, policy->floor, event->now_ms, actions);
 }
 
 static void on_pause(struct policy *policy, const struct event *event, struct actions *actions)
@@ -315,6 +307,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
     [EVENT_RECYCLE] = on_recycle,
     [EVENT_OVERDUE] = on_overdue,
     [EVENT_IN_TIME] = on_in_time,
+    [EVENT_LOAD] = on_load,
     [EVENT_SCALE_TO] = on_scale_to,
     [EVENT_SCALE_BY] = on_scale_by,
     [EVENT_SETTINGS] = on_settings,
@@ -372,7 +365,7 @@ static enum pool_state state_now(const struct policy *policy)
         return POOL_PAUSED;
     if (policy->backoff.failures >= policy->settings->failures)
         return POOL_FAILING;
-    if (policy->state != POOL_RUNNING && !policy_count(policy, SLOT_SERVING))
+    if (policy->state != POOL_RUNNING && policy->wanted && !policy_count(policy, SLOT_SERVING))
         return POOL_STARTING;
     return POOL_RUNNING;
 }
@@ -383,6 +376,7 @@ void policy_step(struct policy *policy, const struct event *event, struct action
     actions->count = 0;
     on_event[event->type](policy, event, actions);
     expire_all(policy, event->now_ms, actions);
+    policy_want_pass(policy, event->now_ms, actions);
     policy_balance(policy, event->now_ms, actions);
     enum pool_state state = state_now(policy);
     if (state != policy->state)
@@ -396,5 +390,6 @@ int64_t policy_deadline(const struct policy *policy)
         deadline_ms = earlier(deadline_ms, policy->slots[i].deadline_ms);
         deadline_ms = earlier(deadline_ms, recycle_deadline(policy, &policy->slots[i]));
     }
+    deadline_ms = earlier(deadline_ms, policy_want_deadline(policy));
     return earlier(deadline_ms, policy_balance_deadline(policy));
 }

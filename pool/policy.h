@@ -9,6 +9,8 @@
 #include "pool/action.h"
 #include "pool/backoff.h"
 #include "pool/event.h"
+#include "pool/saturation.h"
+#include "pool/scaling.h"
 #include "pool/settings.h"
 #include "pool/slot.h"
 #include "pool/stats.h"
@@ -38,12 +40,15 @@ struct policy {
     struct slot *slots;              /* the caller's storage */
     uint32_t slot_count;
     enum pool_state state;
-    int64_t wanted; /* workers: the number of a static pool, the floor of a dynamic one */
+    int64_t floor;  /* workers: at least so many, in a static pool exactly; by the settings, or set by hand */
+    int64_t wanted; /* so many, by floor and load */
     uint64_t incarnations;
     uint64_t generation;
     enum reason spawn_reason; /* why capacity is missing */
     uint64_t chance;          /* state of the random numbers that make the workers' shares of jitter */
     struct backoff backoff;
+    struct scaling scaling;
+    struct saturation saturation;
     bool resting;             /* paused: no worker is to run, whatever is wanted */
     bool draining;            /* stopping gracefully, connections still wait in the queue */
     int64_t stop_deadline_ms; /* end of a graceful stop; NEVER_MS before */
@@ -53,8 +58,8 @@ struct policy {
 /* "starting", "running", ...: the names of status. */
 const char *pool_state_name(enum pool_state state);
 
-/* Slots that a pool of `workers` needs: those that serve, those that are replaced, and the surge of those
- * that leave beside them. */
+/* Slots that a pool of `workers`, and as many more as the load may ask for, needs: those that serve, those
+ * that are replaced, and the surge of those that leave beside them. */
 uint32_t policy_slots_for(const struct settings *settings, int64_t workers);
 
 /* A pool without workers; POLICY's START event begins its life. `slots` is uninitialized storage of at least

@@ -6,13 +6,15 @@
 #include "pool/recycle.h"
 
 /* True when `a` is to be retired rather than `b`: one that does not serve yet, then one that is due anyway,
- * then the oldest generation, then the oldest worker. */
+ * then one that is idle, then the oldest generation, then the oldest worker. */
 static bool is_less_wanted(const struct slot *a, const struct slot *b)
 {
     if (a->state != b->state)
         return a->state == SLOT_STARTING;
     if ((a->due != REASON_NONE) != (b->due != REASON_NONE))
         return a->due != REASON_NONE;
+    if (a->busy != b->busy)
+        return b->busy;
     if (a->generation != b->generation)
         return a->generation < b->generation;
     return a->incarnation < b->incarnation;

@@ -39,6 +39,10 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
         if (broken)
             return broken;
     }
+    if (policy->wanted < policy->floor && policy->state < POOL_STOPPING)
+        return "no fewer workers than the floor";
+    if (!settings_static(policy->settings) && policy->wanted > policy->settings->workers_max)
+        return "no more workers than workers.max";
     if (policy_is_open(policy) && too_many_recycle(policy))
         return "no more under replacement than max_recycling";
     if (policy_is_open(policy) && policy_capacity(policy) > policy_target(policy))

@@ -17,8 +17,10 @@ const char *pool_state_name(enum pool_state state)
 
 uint32_t policy_slots_for(const struct settings *settings, int64_t workers)
 {
-    int64_t recycling = recycle_limit(settings, workers);
+    if (!settings_static(settings) && workers < settings->workers_max)
+        workers = settings->workers_max;
     ASSERT(workers >= 0 && workers <= POLICY_WORKERS_MAX);
+    int64_t recycling = recycle_limit(settings, workers);
     return (uint32_t)(workers + (workers + 9) / 10 + (recycling < workers ? recycling : workers));
 }
 
@@ -61,6 +63,6 @@ bool policy_is_open(const struct policy *policy)
 
 void policy_scale_range(const struct policy *policy, int64_t *ret_low, int64_t *ret_high)
 {
-    *ret_low = 1;
+    *ret_low = policy->settings->workers_min ? 1 : 0;
     *ret_high = settings_static(policy->settings) ? POLICY_WORKERS_MAX : policy->settings->workers_max;
 }

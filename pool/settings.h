@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Numbers that are none: not set, and without end. */
+/* Numbers that are none: not set, left to the pool, and without end. */
 #define SETTING_UNSET     INT64_MIN
+#define SETTING_AUTO      (INT64_MIN + 1)
 #define SETTING_UNLIMITED INT64_MAX
 
 enum setting_type {
     SETTING_COUNT,
+    SETTING_CHOICE,
     SETTING_SECONDS,
     SETTING_SIZE,
     SETTING_LIMIT,

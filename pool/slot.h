@@ -39,6 +39,7 @@ struct slot {
     int64_t deadline_ms; /* when the policy has to look at it again; NEVER_MS: not by time */
     enum reason due;     /* why it is to be replaced, REASON_NONE while it is not */
     bool recycled;       /* it was retired for that, and not for another reason */
+    bool busy;           /* every place of it was taken when it was last looked at */
     int64_t overdue_ms;  /* since when a request of it is known to be overdue; NEVER_MS: none is */
     uint32_t requests_share, lifetime_share; /* of the jitter of max_requests, max_lifetime; in 2^-32 */
 };

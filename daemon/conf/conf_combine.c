@@ -46,16 +46,6 @@ static void check_order(struct conf *conf, struct problems *problems, enum setti
                    settings_table[low].path, low_text);
 }
 
-static void warn_of_scaling(struct conf *conf, struct problems *problems)
-{
-    const struct settings *settings = &conf->settings;
-    bool good = sound(conf, SETTING_ID_workers_min) && sound(conf, SETTING_ID_workers_max);
-    if (good && settings->workers_max > settings->workers_min)
-        conf_warn(conf, problems, SETTING_ID_workers_max,
-                  "scaling by load is not yet in effect: the pool keeps %" PRId64 " workers",
-                  settings->workers_min ? settings->workers_min : 1);
-}
-
 static void warn_of_cut_requests(struct conf *conf, struct problems *problems)
 {
     const struct settings *settings = &conf->settings;
@@ -194,12 +184,13 @@ void conf_combine(struct conf *conf, struct problems *problems)
 {
     complete_workers(conf);
     check_order(conf, problems, SETTING_ID_workers_min, SETTING_ID_workers_max);
+    check_order(conf, problems, SETTING_ID_workers_start, SETTING_ID_workers_max);
+    check_order(conf, problems, SETTING_ID_workers_spare, SETTING_ID_workers_max);
     check_order(conf, problems, SETTING_ID_backoff_initial_ms, SETTING_ID_backoff_max_ms);
     check_sockets_differ(conf, problems);
     check_worker_output(conf, problems);
     check_slowlog(conf, problems);
     check_standard_streams(conf, problems);
-    warn_of_scaling(conf, problems);
     warn_of_cut_requests(conf, problems);
     warn_of_idle_settings(conf, problems);
     warn_of_blindness(conf, problems);

@@ -14,6 +14,7 @@ static const struct {
     const char *name, *schema;
 } types[] = {
     [SETTING_COUNT] = {"count", "{\"type\": \"integer\"}"},
+    [SETTING_CHOICE] = {"choice", "{\"type\": [\"integer\", \"string\"], \"pattern\": \"^auto$\"}"},
     [SETTING_SECONDS] = {"seconds",
                          "{\"type\": [\"number\", \"string\"], \"pattern\": \"^[0-9]+(ms|s|m|h)$\"}"},
     [SETTING_SIZE] = {"size", "{\"type\": [\"integer\", \"string\"], \"pattern\": \"^[0-9]+[KMG]?$\"}"},

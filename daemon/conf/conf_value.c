@@ -58,6 +58,7 @@ int conf_value_wrong_type(const struct setting *setting, const json_t *value, st
 {
     static const char *const expected[] = {
         [SETTING_COUNT] = "a whole number like 4",
+        [SETTING_CHOICE] = "a whole number like 4, or \"auto\"",
         [SETTING_SECONDS] = "a number of seconds like 30, or \"500ms\", \"30s\", \"5m\", \"1h\"",
         [SETTING_SIZE] = "a number of bytes like 65536, or \"64K\", \"256M\", \"2G\"",
         [SETTING_LIMIT] = "a number like 65536, or \"64K\", \"256M\", \"2G\", or \"unlimited\"",
@@ -152,15 +153,23 @@ static int parse_mode(const json_t *value, int64_t *ret_number)
     return 0;
 }
 
+static bool is_word(const json_t *value, const char *word)
+{
+    return json_is_string(value) && strcmp(json_string_value(value), word) == 0;
+}
+
 static int parse(enum setting_type type, const json_t *value, int64_t *ret_number)
 {
     if (type == SETTING_SECONDS)
         return parse_seconds(value, ret_number);
     if (type == SETTING_MODE)
         return parse_mode(value, ret_number);
-    if ((type == SETTING_LIMIT || type == SETTING_QUANTITY) && json_is_string(value) &&
-        strcmp(json_string_value(value), "unlimited") == 0) {
+    if ((type == SETTING_LIMIT || type == SETTING_QUANTITY) && is_word(value, "unlimited")) {
         *ret_number = SETTING_UNLIMITED;
+        return 0;
+    }
+    if (type == SETTING_CHOICE && is_word(value, "auto")) {
+        *ret_number = SETTING_AUTO;
         return 0;
     }
     if ((type == SETTING_SIZE || type == SETTING_LIMIT) && json_is_string(value))
@@ -184,7 +193,7 @@ int conf_value_number(const struct setting *setting, const json_t *value, int64_
         return conf_value_wrong_type(setting, value, problem);
     if (r == -EDOM)
         return problem_set(problem, -EINVAL, "%g is finer than a millisecond", json_real_value(value));
-    if (r < 0 || number < setting->low || number > setting->high)
+    if (r < 0 || (number != SETTING_AUTO && (number < setting->low || number > setting->high)))
         return out_of_range(setting, value, problem);
     *ret_number = number;
     return 0;
@@ -202,6 +211,8 @@ void conf_value_text(enum setting_type type, int64_t number, char ret_text[stati
 {
     if (number == SETTING_UNSET)
         snprintf(ret_text, CONF_VALUE_SIZE, "null");
+    else if (number == SETTING_AUTO)
+        snprintf(ret_text, CONF_VALUE_SIZE, "auto");
     else if (type == SETTING_SECONDS)
         format_units(number, number ? time_units : &time_units[2], ret_text);
     else if ((type == SETTING_LIMIT || type == SETTING_QUANTITY) && number == SETTING_UNLIMITED)
@@ -225,8 +236,9 @@ void conf_value_json(enum setting_type type, int64_t number, char ret_text[stati
         return;
     }
     conf_value_text(type, number, text);
-    bool is_size = type == SETTING_SIZE || type == SETTING_LIMIT || type == SETTING_QUANTITY;
+    bool has_words =
+        type == SETTING_SIZE || type == SETTING_LIMIT || type == SETTING_QUANTITY || type == SETTING_CHOICE;
     bool quoted = number != SETTING_UNSET && (type == SETTING_SECONDS || type == SETTING_MODE ||
-                                              (is_size && !isdigit((unsigned char)text[strlen(text) - 1])));
+                                              (has_words && !isdigit((unsigned char)text[strlen(text) - 1])));
     snprintf(ret_text, CONF_VALUE_SIZE, quoted ? "\"%.60s\"" : "%.62s", text);
 }

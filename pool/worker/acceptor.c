@@ -85,7 +85,10 @@ void acceptor_enter(void)
 int acceptor_leave(void)
 {
     __atomic_store_n(&mine->waiting, 0, __ATOMIC_RELEASE);
-    return __atomic_sub_fetch(idle, 1, __ATOMIC_SEQ_CST);
+    int left = __atomic_sub_fetch(idle, 1, __ATOMIC_SEQ_CST);
+    if (PROCESS_UNLIKELY(left < __atomic_load_n(&process.pool->idle_low, __ATOMIC_RELAXED)))
+        __atomic_store_n(&process.pool->idle_low, left, __ATOMIC_RELAXED);
+    return left;
 }
 
 bool acceptor_wait(void)

@@ -10,18 +10,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-void wake_master(void)
+static void ring(bool news)
 {
     int error = errno;
+    if (news)
+        __atomic_add_fetch(&process.pool->news, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&process.pool->wake, 1, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &process.pool->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     errno = error;
 }
 
+void wake_master(void)
+{
+    ring(true);
+}
+
 void wake_if(uint32_t wanted)
 {
     /* A look first: the line is shared by the whole pool, and mostly nobody is armed. */
-    if (PROCESS_UNLIKELY(__atomic_load_n(&process.pool->armed, __ATOMIC_SEQ_CST) & wanted) &&
-        __atomic_fetch_and(&process.pool->armed, ~wanted, __ATOMIC_SEQ_CST) & wanted)
-        wake_master();
+    if (PROCESS_LIKELY(!(__atomic_load_n(&process.pool->armed, __ATOMIC_SEQ_CST) & wanted)))
+        return;
+    uint32_t taken = __atomic_fetch_and(&process.pool->armed, ~wanted, __ATOMIC_SEQ_CST) & wanted;
+    if (taken)
+        ring((taken & PAGE_WAKE_REQUEST) != 0);
 }

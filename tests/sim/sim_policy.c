@@ -55,7 +55,11 @@ static void check_limits(void)
 
 static void step(enum event_type type, uint32_t slot, uint64_t incarnation, int64_t number)
 {
-    struct event event = {type, world.now_ms, slot, incarnation, number};
+    struct event event = {.type = type,
+                          .now_ms = world.now_ms,
+                          .slot = slot,
+                          .incarnation = incarnation,
+                          .number = number};
     policy_step(&world.policy, &event, &world.actions);
     world.steps++;
     world_take_actions();

@@ -32,7 +32,8 @@ static void test_every_row_is_sound(void **state)
         if (setting_is_number(setting)) {
             bool in_range =
                 setting->low <= setting->number_default && setting->number_default <= setting->high;
-            assert_true(in_range || setting->number_default == SETTING_UNSET);
+            assert_true(in_range || setting->number_default == SETTING_UNSET ||
+                        setting->number_default == SETTING_AUTO);
             assert_true(setting->offset < sizeof(struct settings));
             assert_null(setting->text_default);
         }

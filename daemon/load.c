@@ -1,0 +1,313 @@
+/* How much the workers have to do; see load.h. */
+#include "daemon/load.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/base/memory.h"
+#include "daemon/kernel/look.h"
+#include "daemon/master.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define SOON_MS  10  /* while nobody is idle and there may be more workers: the queue grows unseen */
+#define BLIND_MS 50  /* while workers that nobody sees into may have work */
+#define LATER_MS 100 /* while nobody is idle and there are as many as there may be */
+#define LOOK_MS  1000
+
+/* ---- a look ---- */
+
+static uint32_t clamp(int64_t number, int64_t high)
+{
+    return (uint32_t)(number < 0 ? 0 : number > high ? high : number);
+}
+
+/* How many of the serving workers tell of themselves: those that came since the look at all pages are taken
+ * to be of the same kinds. */
+static uint32_t telling(const struct master *master, uint32_t serving)
+{
+    const struct load_watch *watch = &master->load;
+    if (!master->pages.pool)
+        return 0;
+    uint64_t known = (uint64_t)watch->telling + watch->blind;
+    return known ? (uint32_t)(((uint64_t)serving * watch->telling + known - 1) / known) : serving;
+}
+
+static void see_pages(struct master *master, uint32_t workers, struct load *load)
+{
+    struct load_watch *watch = &master->load;
+    struct page_pool *pool = master->pages.pool;
+    uint64_t places = workers;
+    if (watch->telling)
+        places = ((uint64_t)workers * watch->places + watch->telling - 1) / watch->telling;
+    load->places = clamp((int64_t)places, UINT32_MAX);
+    int32_t now = pool ? __atomic_load_n(&pool->idle, __ATOMIC_SEQ_CST) : 0;
+    int32_t low = pool ? __atomic_exchange_n(&pool->idle_low, now, __ATOMIC_SEQ_CST) : 0;
+    uint32_t idle = clamp(now, load->places);
+    load->busy = load->places - idle;
+    /* While there were more or fewer of them, fewer were idle for that alone. */
+    load->peak = load->places - (watch->seen == workers ? clamp(low, idle) : idle);
+    watch->seen = workers;
+}
+
+/* While connections wait, none of those is idle. */
+static void see_blind(const struct master *master, uint32_t workers, struct load *load)
+{
+    uint32_t busy = load->queued ? workers : clamp(master->load.blind_busy, workers);
+    load->places += workers;
+    load->busy += busy;
+    load->peak += busy;
+}
+
+static void see(struct master *master, const bool *busy_slots, struct load *ret_load)
+{
+    struct load_watch *watch = &master->load;
+    uint32_t limit, serving = policy_count(&master->policy, SLOT_SERVING);
+    uint32_t seen = telling(master, serving);
+    *ret_load = (struct load){.workers = serving,
+                              .service_us = watch->service_us,
+                              .requests = watch->requests,
+                              .busy_slots = busy_slots};
+    if (listener_queue(&master->listener, &ret_load->queued, &limit) != 0)
+        ret_load->queued = 0;
+    if (ret_load->queued > watch->queue_peak)
+        watch->queue_peak = ret_load->queued;
+    see_pages(master, seen, ret_load);
+    see_blind(master, serving - seen, ret_load);
+}
+
+/* ---- when to look again ---- */
+
+static bool may_grow(const struct master *master)
+{
+    return !settings_static(&master->settings) && master->policy.wanted < master->settings.workers_max;
+}
+
+static int64_t sooner(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* A connection, even one that waits already, wakes the master once. */
+static void await_knock(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT};
+    if (watch->epoll >= 0)
+        (void)epoll_ctl(watch->epoll, EPOLL_CTL_MOD, master->listener.fd, &event);
+}
+
+/* One that is armed after the last place was taken would wait for the next time. */
+static bool await_saturation(struct master *master)
+{
+    requests_arm(master, PAGE_WAKE_ALL_BUSY);
+    return __atomic_load_n(&master->pages.pool->idle, __ATOMIC_SEQ_CST) > 0;
+}
+
+static int64_t next_look_ms(struct master *master, const struct load *load)
+{
+    const struct load_watch *watch = &master->load;
+    bool full = load->queued > 0 || load->busy >= load->places;
+    bool nobody = policy_capacity(&master->policy) == 0;
+    int64_t next_ms = NEVER_MS;
+    if (nobody && !load->queued)
+        await_knock(master);
+    else if (nobody)
+        next_ms = LATER_MS;
+    else if (full || (telling(master, load->workers) && !await_saturation(master)))
+        next_ms = may_grow(master) ? SOON_MS : LATER_MS;
+    if (watch->blind && !settings_static(&master->settings)) {
+        if (load->queued || watch->blind_busy)
+            next_ms = sooner(next_ms, BLIND_MS);
+        else
+            await_knock(master);
+    }
+    return next_ms;
+}
+
+static void run_after(struct master *master, int64_t ms)
+{
+    ev_timer_stop(master->loop, &master->load.look);
+    if (ms == NEVER_MS)
+        return;
+    ev_now_update(master->loop);
+    ev_timer_set(&master->load.look, (double)ms / 1000.0, 0.0);
+    ev_timer_start(master->loop, &master->load.look);
+}
+
+static void look_at(struct master *master, const bool *busy_slots)
+{
+    struct load load;
+    if (!policy_is_open(&master->policy))
+        return;
+    see(master, busy_slots, &load);
+    master_load(master, &load);
+    run_after(master, next_look_ms(master, &load));
+}
+
+/* ---- workers that nobody sees into ---- */
+
+static void make_room(struct load_watch *watch, uint32_t slot_count)
+{
+    if (watch->slot_count >= slot_count)
+        return;
+    watch->busy = memory_must(reallocarray(watch->busy, slot_count, sizeof *watch->busy));
+    watch->slot_count = slot_count;
+}
+
+static bool is_blind(const struct master *master, uint32_t slot)
+{
+    return master->policy.slots[slot].state == SLOT_SERVING && !worker_tells(&master->workers[slot]);
+}
+
+static void look_at_blind(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
+    bool unreadable;
+    make_room(watch, master->policy.slot_count);
+    watch->blind = watch->blind_busy = 0;
+    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
+        if (!is_blind(master, i))
+            continue;
+        watch->blind++;
+        watch->busy[i] = !look_waits(&look, master->workers[i].pid, &unreadable) && !unreadable;
+        watch->blind_busy += watch->busy[i];
+    }
+    watch->blind_ms = clock_now_ms();
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct master *master = timer->data;
+    struct load_watch *watch = &master->load;
+    (void)loop, (void)events;
+    bool due = watch->blind && clock_now_ms() - watch->blind_ms >= LOOK_MS;
+    if (due)
+        look_at_blind(master);
+    look_at(master, due ? watch->busy : NULL);
+}
+
+static void on_knock(struct ev_loop *loop, ev_io *knock, int events)
+{
+    struct master *master = knock->data;
+    struct epoll_event event;
+    (void)loop, (void)events;
+    (void)epoll_wait(master->load.epoll, &event, 1, 0);
+    look_at_blind(master);
+    look_at(master, master->load.busy);
+}
+
+/* ---- all pages ---- */
+
+void load_begin(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    watch->telling = watch->places = watch->waiting = 0;
+    watch->blind = 0;
+    make_room(watch, master->policy.slot_count);
+    memset(watch->busy, 0, watch->slot_count * sizeof *watch->busy);
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        watch->blind += is_blind(master, i);
+}
+
+/* A thread that neither waits nor has a connection is no place, or has gone. */
+void load_worker(struct master *master, uint32_t slot, const struct page_scan *scan)
+{
+    struct load_watch *watch = &master->load;
+    uint32_t open = scan->overflow + scan->numbers[PAGE_CONNECTED] + scan->numbers[PAGE_BUSY] +
+                    scan->numbers[PAGE_FINISHING] + scan->numbers[PAGE_KEPT];
+    uint32_t others = scan->acceptors - scan->waiting;
+    uint32_t places = scan->waiting + (others < open ? others : open);
+    watch->waiting += scan->waiting;
+    if (master->policy.slots[slot].state != SLOT_SERVING)
+        return;
+    watch->telling++;
+    watch->places += places ? places : 1;
+    watch->busy[slot] = scan->waiting == 0 && open > 0;
+}
+
+static int64_t drift(const struct master *master)
+{
+    return __atomic_load_n(&master->pages.pool->idle, __ATOMIC_SEQ_CST) - (int64_t)master->load.waiting;
+}
+
+void load_sample(struct master *master, uint64_t requests, const struct latency *served)
+{
+    struct load_watch *watch = &master->load;
+    watch->requests = requests;
+    watch->service_us = clamp((int64_t)latency_mean(served), UINT32_MAX);
+    watch->drift = drift(master);
+    look_at(master, watch->blind ? NULL : watch->busy);
+}
+
+/* Who died while he came or went has left the count wrong. The same difference twice, while nobody moves, is
+ * no chance. */
+void load_quiet(struct master *master)
+{
+    int64_t now = drift(master);
+    if (now == master->load.drift)
+        (void)__atomic_sub_fetch(&master->pages.pool->idle, (int32_t)now, __ATOMIC_SEQ_CST);
+}
+
+/* ---- life ---- */
+
+void load_saturated(struct master *master)
+{
+    master->load.all_busy++;
+    if (may_grow(master))
+        look_at(master, NULL);
+    else if (!ev_is_active(&master->load.look))
+        run_after(master, LATER_MS);
+}
+
+void load_ready(struct master *master, uint32_t slot)
+{
+    if (is_blind(master, slot))
+        look_at_blind(master);
+    load_adjust(master);
+}
+
+void load_adjust(struct master *master)
+{
+    if (!ev_is_active(&master->load.look))
+        run_after(master, 0);
+}
+
+void load_init(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    watch->epoll = -1;
+    ev_init(&watch->look, on_look);
+    watch->look.data = master;
+    ev_init(&watch->knock, on_knock);
+    watch->knock.data = master;
+}
+
+void load_start(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT};
+    watch->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (watch->epoll < 0 || epoll_ctl(watch->epoll, EPOLL_CTL_ADD, master->listener.fd, &event)) {
+        log_error("the listener cannot be watched: %s; a pool without workers stays so", strerror(errno));
+        return;
+    }
+    ev_io_set(&watch->knock, watch->epoll, EV_READ);
+    ev_io_start(master->loop, &watch->knock);
+    run_after(master, 0);
+}
+
+void load_stop(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    ev_timer_stop(master->loop, &watch->look);
+    ev_io_stop(master->loop, &watch->knock);
+    if (watch->epoll >= 0)
+        close(watch->epoll);
+    watch->epoll = -1;
+    free(watch->busy);
+    watch->busy = NULL;
+}

@@ -1,0 +1,22 @@
+/*
+ * One look at how much the workers have to do. Counted in places: the requests that they can have in hand at
+ * once, one a worker where requests are served one by one.
+ */
+#ifndef FCGIPOOL_POOL_LOAD_H
+#define FCGIPOOL_POOL_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct load {
+    uint32_t workers;       /* that serve */
+    uint32_t places;        /* theirs */
+    uint32_t busy;          /* places that are taken */
+    uint32_t peak;          /* the most that were, since the look before */
+    uint32_t queued;        /* connections that wait to be accepted */
+    uint32_t service_us;    /* mean time of service of late; 0: not known */
+    uint64_t requests;      /* begun so far */
+    const bool *busy_slots; /* a slot each, borrowed for the step; NULL: not known */
+};
+
+#endif
