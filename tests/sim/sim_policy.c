@@ -53,14 +53,9 @@ static void check_limits(void)
     }
 }
 
-static void step(enum event_type type, uint32_t slot, uint64_t incarnation, int64_t number)
+static void step_event(const struct event *event)
 {
-    struct event event = {.type = type,
-                          .now_ms = world.now_ms,
-                          .slot = slot,
-                          .incarnation = incarnation,
-                          .number = number};
-    policy_step(&world.policy, &event, &world.actions);
+    policy_step(&world.policy, event, &world.actions);
     world.steps++;
     world_take_actions();
     const char *broken = policy_check(&world.policy, world.now_ms);
@@ -72,6 +67,12 @@ static void step(enum event_type type, uint32_t slot, uint64_t incarnation, int6
     if (world.stop_limit_ms != NEVER_MS)
         expect(world.policy.state == POOL_STOPPED || world.now_ms <= world.stop_limit_ms,
                "a stop ends within graceful_timeout + abort_timeout + 1 s");
+}
+
+static void step(enum event_type type, uint32_t slot, uint64_t incarnation, int64_t number)
+{
+    step_event(&(struct event){
+        .type = type, .now_ms = world.now_ms, .slot = slot, .incarnation = incarnation, .number = number});
 }
 
 /* The next thing that the world does by itself, and when. */
@@ -134,6 +135,23 @@ static void change_settings(void)
     step(EVENT_SETTINGS, 0, 0, 0);
 }
 
+/* A look at the load, of any kind of workers. */
+static void load_changes(void)
+{
+    static bool busy[SLOTS];
+    struct load load = {.workers = policy_count(&world.policy, SLOT_SERVING),
+                        .service_us = percent(20) ? 0 : (uint32_t)between(1, percent(50) ? 1000 : 10000000),
+                        .requests = world.steps};
+    load.places = load.workers * (percent(70) ? 1 : (uint32_t)between(1, 8));
+    load.busy = (uint32_t)between(0, load.places);
+    load.peak = (uint32_t)between(load.busy, load.places);
+    load.queued = percent(60) ? 0 : (uint32_t)between(0, percent(80) ? 40 : 4096);
+    for (int i = 0; i < SLOTS; i++)
+        busy[i] = percent(50);
+    load.busy_slots = percent(50) ? busy : NULL;
+    step_event(&(struct event){.type = EVENT_LOAD, .now_ms = world.now_ms, .load = load});
+}
+
 /* A worker's page tells of its requests. */
 static void requests_act(uint32_t slot)
 {
@@ -168,7 +186,9 @@ static void outsider_acts(void)
     uint32_t slot = (uint32_t)between(0, SLOTS - 1);
     struct process *process = &world.processes[slot];
     int64_t dice = between(1, 100);
-    if (percent(50)) {
+    if (percent(30)) {
+        load_changes();
+    } else if (percent(50)) {
         requests_act(slot);
     } else if (dice <= 30) {
         step(EVENT_SCALE_BY, 0, 0, between(-3, 3));

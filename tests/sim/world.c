@@ -90,6 +90,11 @@ void world_begin_life(void)
     world.settings.workers_max =
         percent(50) && world.settings.workers_min ? world.settings.workers_min : between(12, 30);
     world.settings.max_starting = between(1, 8);
+    if (!settings_static(&world.settings)) {
+        world.settings.workers_start = percent(50) ? 0 : between(0, world.settings.workers_max);
+        world.settings.workers_spare = percent(50) ? SETTING_AUTO : between(0, world.settings.workers_max);
+        world.settings.idle_timeout_ms = percent(10) ? 0 : between(1, 60000);
+    }
     world.actions = (struct actions){.items = world.action_items, .capacity = 2 * SLOTS + 8};
     world.stop_began_ms = world.stop_limit_ms = world.queue_empty_ms = NEVER_MS;
     world.refused = false;
@@ -218,7 +223,16 @@ static void take_refuse(const struct action *action)
 
 static void take_want(const struct action *action)
 {
+    const struct scaling *scaling = &world.policy.scaling;
     expect(action->number == world.policy.wanted, "what is wanted is said");
+    if (action->reason == REASON_LOAD)
+        expect(action->number <= scaling->demand + scaling->spare,
+               "no more is wanted than the load asks for");
+}
+
+static void take_saturated(const struct action *action)
+{
+    expect(action->number == world.policy.saturation.lasts, "saturation is told when it begins and ends");
 }
 
 static void take_state(const struct action *action)
@@ -229,9 +243,9 @@ static void take_state(const struct action *action)
 void world_take_actions(void)
 {
     static void (*const take[ACTION_TYPES])(const struct action *) = {
-        [ACTION_WANT] = take_want,   [ACTION_SPAWN] = take_spawn, [ACTION_RETIRE] = take_retire,
-        [ACTION_ABORT] = take_abort, [ACTION_KILL] = take_kill,   [ACTION_REFUSE] = take_refuse,
-        [ACTION_STATE] = take_state,
+        [ACTION_WANT] = take_want,   [ACTION_SPAWN] = take_spawn,         [ACTION_RETIRE] = take_retire,
+        [ACTION_ABORT] = take_abort, [ACTION_KILL] = take_kill,           [ACTION_REFUSE] = take_refuse,
+        [ACTION_STATE] = take_state, [ACTION_SATURATED] = take_saturated,
     };
     for (uint32_t i = 0; i < world.actions.count; i++)
         take[world.actions.items[i].type](&world.actions.items[i]);

@@ -70,6 +70,8 @@ static void assert_actions(const char *expected)
         if (action->type == ACTION_STATE)
             snprintf(text + length, sizeof text - length, "%s=%s", separator,
                      pool_state_name(action->number));
+        else if (action->type == ACTION_SATURATED)
+            snprintf(text + length, sizeof text - length, "%ssaturated %u", separator, action->number);
         else if (action->type == ACTION_WANT)
             snprintf(text + length, sizeof text - length, "%s%u wanted", separator, action->number);
         else if (action->type == ACTION_REFUSE)

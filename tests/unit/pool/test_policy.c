@@ -39,14 +39,6 @@ static void an_idle_pool_sleeps_for_good(void **state)
     run();
 }
 
-static void min_0_keeps_one_worker(void **state)
-{
-    (void)state;
-    settings.workers_min = 0;
-    happens(EVENT_START, 0, 0);
-    assert_actions("spawn 0");
-}
-
 static void start_timeout_aborts_then_kills(void **state)
 {
     (void)state;
@@ -641,7 +633,6 @@ int main(void)
         TEST(it_runs_when_the_first_worker_accepts),
         TEST(not_more_than_max_starting_start_at_a_time),
         TEST(an_idle_pool_sleeps_for_good),
-        TEST(min_0_keeps_one_worker),
         TEST(start_timeout_aborts_then_kills),
         TEST(start_timeout_0_waits_for_ever),
         TEST(a_crash_is_replaced_at_once),

@@ -604,7 +604,7 @@ static void broken_invariants_are_found(void **state)
     slots[0].state = SLOT_RETIRING;
     slots[0].deadline_ms = now_ms;
     assert_null(policy_check(&policy, now_ms));
-    policy.wanted = 1;
+    policy.wanted = policy.floor = 1;
     assert_string_equal(policy_check(&policy, now_ms), "no more under replacement than max_recycling");
     policy.draining = true;
     policy.state = POOL_STOPPING;

@@ -1,0 +1,450 @@
+/* The number of workers by load: floor, demand, spare, past, saturation. */
+#include "tests/unit/pool/script.h"
+
+#include "pool/recycle.h"
+
+static struct load load;
+
+/* A look at workers that serve one request at a time. */
+static void is_seen(uint32_t busy, uint32_t queued)
+{
+    load.workers = load.places = policy_count(&policy, SLOT_SERVING);
+    load.busy = load.peak = busy;
+    load.queued = queued;
+    policy_step(&policy, &(struct event){.type = EVENT_LOAD, .now_ms = now_ms, .load = load}, &actions);
+    assert_null(policy_check(&policy, now_ms));
+}
+
+static void all_become_ready(void)
+{
+    for (uint32_t i = 0; i < SLOTS; i++)
+        if (policy.slots[i].state == SLOT_STARTING)
+            happens(EVENT_READY, i, 0);
+}
+
+static void all_who_leave_are_gone(void)
+{
+    for (uint32_t i = 0; i < SLOTS; i++)
+        if (slot_is_leaving(&policy.slots[i]))
+            happens(EVENT_EXITED, i, EXIT_CAUSE_CLEAN);
+}
+
+static int setup_dynamic(void **state)
+{
+    setup(state);
+    settings.workers_min = 1;
+    settings.workers_max = 9;
+    settings.workers_spare = 0;
+    settings.idle_timeout_ms = 10000;
+    load = (struct load){0};
+    return 0;
+}
+
+static void begin(void)
+{
+    happens(EVENT_START, 0, 0);
+    all_become_ready();
+    passes(POLICY_PROBATION_MS);
+}
+
+/* ---- up ---- */
+
+static void what_is_in_hand_and_waits_is_wanted_at_once(void **state)
+{
+    (void)state;
+    begin();
+    is_seen(1, 3);
+    assert_actions("4 wanted, spawn 1, spawn 2, spawn 3");
+    assert_int_equal(actions.items[0].reason, REASON_LOAD);
+    is_seen(1, 3); /* those who start are not started again */
+    assert_actions("");
+}
+
+static void no_more_than_max_and_max_starting(void **state)
+{
+    (void)state;
+    settings.max_starting = 2;
+    begin();
+    is_seen(1, 1000);
+    assert_actions("9 wanted, spawn 1, spawn 2");
+    happens(EVENT_READY, 1, 0);
+    assert_actions("spawn 3");
+}
+
+static void idle_workers_are_enough(void **state)
+{
+    (void)state;
+    settings.workers_min = 3;
+    begin();
+    is_seen(3, 0);
+    assert_actions("");
+}
+
+static void spare_workers_stand_beside_those_that_have_work(void **state)
+{
+    (void)state;
+    settings.workers_spare = 2;
+    begin();
+    is_seen(1, 1);
+    assert_int_equal(policy.wanted, 4);
+}
+
+static void a_number_of_spare_workers_holds_without_work_too(void **state)
+{
+    (void)state;
+    settings.workers_spare = 2;
+    begin();
+    is_seen(0, 0);
+    assert_int_equal(policy.wanted, 2);
+}
+
+/* By twice the root of the demand: 4 have work, 4 more may have within the time of a service. */
+static void spare_workers_by_the_root_of_the_demand(void **state)
+{
+    (void)state;
+    settings.workers_spare = SETTING_AUTO;
+    begin();
+    is_seen(1, 3);
+    assert_int_equal(policy.wanted, 8);
+}
+
+static void without_work_none_is_to_spare(void **state)
+{
+    (void)state;
+    settings.workers_spare = SETTING_AUTO;
+    begin();
+    is_seen(0, 0);
+    assert_int_equal(policy.wanted, 1);
+}
+
+/* In a start of 1 s a service of 10 s hardly begins or ends: one is enough. */
+static void fewer_spare_workers_where_they_start_fast(void **state)
+{
+    (void)state;
+    settings.workers_spare = SETTING_AUTO;
+    happens(EVENT_START, 0, 0);
+    passes(1000);
+    happens(EVENT_READY, 0, 0);
+    load.service_us = 20000000;
+    is_seen(1, 3);
+    assert_int_equal(policy.scaling.spare, 1);
+    load.service_us = 1000000;
+    is_seen(1, 3);
+    assert_int_equal(policy.scaling.spare, 4);
+}
+
+static void the_time_of_a_start_is_smoothed(void **state)
+{
+    (void)state;
+    settings.workers_min = 2;
+    happens(EVENT_START, 0, 0);
+    passes(800);
+    happens(EVENT_READY, 0, 0);
+    assert_int_equal(policy.scaling.start_us, 800000);
+    passes(800);
+    happens(EVENT_READY, 1, 0);
+    assert_int_equal(policy.scaling.start_us, 900000);
+}
+
+/* The worker is through with a queue of 10 at 1 ms each before another one could help. */
+static void a_queue_that_is_gone_soon_asks_for_nobody(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    passes(100);
+    happens(EVENT_READY, 0, 0);
+    load.service_us = 1000;
+    is_seen(1, 100);
+    assert_int_equal(policy.wanted, 1);
+    is_seen(1, 101 + 100); /* 101 would be left, of which a worker serves 100 in the time of its start */
+    assert_int_equal(policy.wanted, 3);
+}
+
+/* Threads: 2 of 4 places each. */
+static void places_are_counted_in_workers(void **state)
+{
+    (void)state;
+    settings.workers_min = 2;
+    begin();
+    load = (struct load){.workers = 2, .places = 8, .busy = 8, .peak = 8, .queued = 5};
+    policy_step(&policy, &(struct event){.type = EVENT_LOAD, .now_ms = now_ms, .load = load}, &actions);
+    assert_int_equal(policy.wanted, 4); /* 13 places */
+}
+
+static void the_first_connection_starts_a_pool_on_demand(void **state)
+{
+    (void)state;
+    settings.workers_min = 0;
+    happens(EVENT_START, 0, 0);
+    assert_actions("=running");
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+    is_seen(0, 1);
+    assert_actions("1 wanted, spawn 0");
+}
+
+static void a_pool_may_start_with_more_than_its_floor(void **state)
+{
+    (void)state;
+    settings.workers_start = 4;
+    begin();
+    assert_states(0, 4, 0);
+    passes(settings.idle_timeout_ms);
+    assert_actions("1 wanted, retire 0, retire 1, retire 2");
+}
+
+static void a_static_pool_stays_as_it_is(void **state)
+{
+    (void)state;
+    settings.workers_max = settings.workers_min = 3;
+    run();
+    is_seen(3, 50);
+    assert_int_equal(policy.wanted, 3);
+    passes(settings.idle_timeout_ms);
+    assert_int_equal(policy.wanted, 3);
+}
+
+static void a_paused_pool_has_no_load(void **state)
+{
+    (void)state;
+    begin();
+    happens(EVENT_PAUSE, 0, 0);
+    all_who_leave_are_gone();
+    is_seen(0, 5);
+    assert_int_equal(policy.wanted, 1);
+    happens(EVENT_RESUME, 0, 0);
+    assert_states(1, 0, 0);
+}
+
+/* ---- down ---- */
+
+static void surplus_goes_after_idle_timeout(void **state)
+{
+    (void)state;
+    begin();
+    is_seen(1, 2);
+    all_become_ready();
+    is_seen(0, 0);
+    passes(settings.idle_timeout_ms - 1);
+    assert_int_equal(policy.wanted, 3);
+    passes(1);
+    assert_actions("1 wanted, retire 0, retire 1");
+    assert_int_equal(actions.items[0].reason, REASON_IDLE);
+    all_who_leave_are_gone();
+    assert_int_equal(policy_deadline(&policy), NEVER_MS);
+}
+
+static void a_later_smaller_demand_holds_longer(void **state)
+{
+    (void)state;
+    begin();
+    is_seen(1, 4);
+    all_become_ready();
+    passes(6000);
+    is_seen(3, 0);
+    is_seen(2, 0);
+    passes(4000);
+    assert_int_equal(policy.wanted, 3);
+    passes(6000);
+    assert_int_equal(policy.wanted, 1);
+}
+
+static void the_peak_since_the_last_look_counts(void **state)
+{
+    (void)state;
+    settings.workers_min = 4;
+    begin();
+    settings.workers_spare = 3;
+    load.workers = load.places = 4;
+    load.busy = 0;
+    load.peak = 4;
+    load.queued = 0;
+    policy_step(&policy, &(struct event){.type = EVENT_LOAD, .now_ms = now_ms, .load = load}, &actions);
+    assert_int_equal(policy.wanted, 7);
+}
+
+/* More steps down than are remembered: too many are wanted for a while, never too few. */
+static void a_long_slope_is_remembered_from_above(void **state)
+{
+    struct scaling scaling;
+    (void)state;
+    scaling_init(&scaling);
+    for (uint32_t i = 0; i < 3 * SCALING_PEAKS; i++)
+        scaling_ask(&scaling, 100 - i, i);
+    for (int64_t ms = 0; ms < 3 * SCALING_PEAKS; ms++)
+        assert_true(scaling_workers(&scaling, &settings, ms + settings.idle_timeout_ms - 1) >= 100 - ms);
+    assert_int_equal(scaling_workers(&scaling, &settings, 3 * SCALING_PEAKS + settings.idle_timeout_ms), 0);
+    assert_int_equal(scaling_deadline(&scaling, &settings), NEVER_MS);
+}
+
+static void the_idle_ones_go_first(void **state)
+{
+    static bool busy[SLOTS] = {true, false, true};
+    (void)state;
+    begin();
+    is_seen(1, 2);
+    all_become_ready();
+    load.busy_slots = busy;
+    is_seen(2, 0);
+    load.busy_slots = NULL;
+    passes(settings.idle_timeout_ms - 1000);
+    is_seen(2, 0);
+    passes(1000);
+    assert_actions("2 wanted, retire 1");
+}
+
+/* ---- by hand ---- */
+
+static void the_floor_is_moved_by_hand(void **state)
+{
+    (void)state;
+    begin();
+    happens(EVENT_SCALE_BY, 0, 1);
+    assert_actions("2 wanted, spawn 1");
+    assert_int_equal(policy.floor, 2);
+    all_become_ready();
+    is_seen(2, 3);
+    all_become_ready();
+    happens(EVENT_SCALE_BY, 0, 1);
+    assert_actions(""); /* the load wants more */
+    passes(settings.idle_timeout_ms);
+    assert_int_equal(policy.wanted, 3);
+    happens(EVENT_SCALE_TO, 0, 0);
+    assert_int_equal(policy.wanted, 1);
+}
+
+static void the_floor_of_a_pool_on_demand_may_be_0(void **state)
+{
+    (void)state;
+    settings.workers_min = 0;
+    happens(EVENT_START, 0, 0);
+    happens(EVENT_SCALE_BY, 0, 1);
+    assert_actions("1 wanted, spawn 0");
+    happens(EVENT_SCALE_BY, 0, -5);
+    assert_int_equal(policy.wanted, 0);
+}
+
+static void a_lower_maximum_holds_at_once(void **state)
+{
+    (void)state;
+    begin();
+    is_seen(1, 8);
+    all_become_ready();
+    settings.workers_max = 4;
+    happens(EVENT_SETTINGS, 0, 0);
+    assert_int_equal(policy.wanted, 4);
+}
+
+/* ---- saturation ---- */
+
+static void saturation_is_told_once_an_episode(void **state)
+{
+    (void)state;
+    settings.workers_max = 2;
+    begin();
+    is_seen(1, 5);
+    assert_actions("2 wanted, spawn 1");
+    all_become_ready();
+    passes(100);
+    load.requests = 10;
+    is_seen(2, 5);
+    assert_actions("saturated 1");
+    passes(100);
+    load.requests = 30;
+    is_seen(2, 5);
+    assert_actions("");
+    assert_int_equal(policy.stats.saturated, 1);
+    assert_int_equal(policy.stats.saturated_ms, 200);
+    assert_int_equal(policy.stats.saturated_requests, 30);
+    is_seen(1, 0);
+    passes(SATURATION_REST_MS - 1);
+    assert_actions("");
+    passes(1);
+    assert_actions("saturated 0");
+    assert_false(policy.saturation.lasts);
+}
+
+static void once_over_is_no_episode(void **state)
+{
+    (void)state;
+    settings.workers_max = 2;
+    begin();
+    is_seen(1, 5);
+    passes(10);
+    is_seen(1, 0);
+    assert_int_equal(policy.stats.saturated, 0);
+    assert_int_equal(policy.stats.saturated_ms, 0);
+}
+
+static void a_short_break_does_not_end_an_episode(void **state)
+{
+    (void)state;
+    settings.workers_max = 1;
+    begin();
+    for (int i = 0; i < 5; i++) {
+        is_seen(1, 5);
+        is_seen(1, 5);
+        passes(100);
+        is_seen(1, 0);
+        passes(100);
+    }
+    assert_int_equal(policy.stats.saturated, 1);
+}
+
+static void a_static_pool_is_saturated_too(void **state)
+{
+    (void)state;
+    settings.workers_max = settings.workers_min = 3;
+    run();
+    is_seen(3, 1);
+    is_seen(3, 1);
+    assert_actions("saturated 1");
+}
+
+/* ---- the check ---- */
+
+static void broken_invariants_are_found(void **state)
+{
+    (void)state;
+    begin();
+    policy.floor = 2;
+    assert_string_equal(policy_check(&policy, now_ms), "no fewer workers than the floor");
+    policy.floor = 1;
+    policy.wanted = 10;
+    assert_string_equal(policy_check(&policy, now_ms), "no more workers than workers.max");
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup(function, setup_dynamic)
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_in_hand_and_waits_is_wanted_at_once),
+        TEST(no_more_than_max_and_max_starting),
+        TEST(idle_workers_are_enough),
+        TEST(spare_workers_stand_beside_those_that_have_work),
+        TEST(a_number_of_spare_workers_holds_without_work_too),
+        TEST(spare_workers_by_the_root_of_the_demand),
+        TEST(without_work_none_is_to_spare),
+        TEST(fewer_spare_workers_where_they_start_fast),
+        TEST(the_time_of_a_start_is_smoothed),
+        TEST(a_queue_that_is_gone_soon_asks_for_nobody),
+        TEST(places_are_counted_in_workers),
+        TEST(the_first_connection_starts_a_pool_on_demand),
+        TEST(a_pool_may_start_with_more_than_its_floor),
+        TEST(a_static_pool_stays_as_it_is),
+        TEST(a_paused_pool_has_no_load),
+        TEST(surplus_goes_after_idle_timeout),
+        TEST(a_later_smaller_demand_holds_longer),
+        TEST(the_peak_since_the_last_look_counts),
+        TEST(a_long_slope_is_remembered_from_above),
+        TEST(the_idle_ones_go_first),
+        TEST(the_floor_is_moved_by_hand),
+        TEST(the_floor_of_a_pool_on_demand_may_be_0),
+        TEST(a_lower_maximum_holds_at_once),
+        TEST(saturation_is_told_once_an_episode),
+        TEST(once_over_is_no_episode),
+        TEST(a_short_break_does_not_end_an_episode),
+        TEST(a_static_pool_is_saturated_too),
+        TEST(broken_invariants_are_found),
+    };
+    return cmocka_run_group_tests_name("pool/scaling", tests, NULL, NULL);
+}
