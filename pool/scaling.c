@@ -123,7 +123,8 @@ uint32_t scaling_workers(struct scaling *scaling, const struct settings *setting
     scaling->peak_count -= past;
     for (uint32_t i = 0; past && i < scaling->peak_count; i++)
         scaling->peaks[i] = scaling->peaks[i + past];
-    return scaling->peak_count ? scaling->peaks[0].workers : 0;
+    uint32_t least = settings->workers_spare == SETTING_AUTO ? 0 : (uint32_t)settings->workers_spare;
+    return larger(least, scaling->peak_count ? scaling->peaks[0].workers : 0);
 }
 
 int64_t scaling_deadline(const struct scaling *scaling, const struct settings *settings)

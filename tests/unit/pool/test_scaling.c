@@ -94,7 +94,9 @@ static void a_number_of_spare_workers_holds_without_work_too(void **state)
     (void)state;
     settings.workers_spare = 2;
     begin();
+    assert_int_equal(policy.wanted, 2);
     is_seen(0, 0);
+    passes(settings.idle_timeout_ms);
     assert_int_equal(policy.wanted, 2);
 }
 
