@@ -144,8 +144,9 @@ static void print_table(const json_t *status)
     printf("file     %s, generation %lld\n", text(status, "file"), number(status, "generation"));
     printf("listens  %s, queue %lld of %lld, peak %lld\n", text(status, "listen"), number(queue, "now"),
            number(queue, "limit"), number(queue, "peak"));
-    printf("workers  %zu, floor %lld, min %lld, max %lld\n", json_array_size(workers),
-           number(status, "floor"), number(status, "min"), number(status, "max"));
+    printf("workers  %zu of %lld wanted, floor %lld, min %lld, max %lld%s\n", json_array_size(workers),
+           number(status, "wanted"), number(status, "floor"), number(status, "min"), number(status, "max"),
+           json_is_true(json_object_get(status, "saturated")) ? ", saturated" : "");
     if (number(status, "orphans") > 0)
         printf("orphans  %lld workers of a former master, which has died\n", number(status, "orphans"));
     print_work(status);

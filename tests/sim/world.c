@@ -226,8 +226,9 @@ static void take_want(const struct action *action)
     const struct scaling *scaling = &world.policy.scaling;
     expect(action->number == world.policy.wanted, "what is wanted is said");
     if (action->reason == REASON_LOAD)
-        expect(action->number <= scaling->demand + scaling->spare,
-               "no more is wanted than the load asks for");
+        expect(action->number <= (scaling->peak_count ? scaling->peaks[0].workers : 0) ||
+                   action->number <= world.settings.workers_spare,
+               "no more is wanted than the load has asked for");
 }
 
 static void take_saturated(const struct action *action)
