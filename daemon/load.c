@@ -143,6 +143,8 @@ static void look_at(struct master *master, const bool *busy_slots)
     if (!policy_is_open(&master->policy))
         return;
     see(master, busy_slots, &load);
+    if (load.queued > 0 || load.peak >= load.places)
+        guard_look(master);
     master_load(master, &load);
     run_after(master, next_look_ms(master, &load));
 }

@@ -331,6 +331,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     retirements_init(master);
     requests_init(master);
     load_init(master);
+    guard_init(master);
     weigh_init(master);
 }
 
@@ -354,6 +355,7 @@ static void fini(struct master *master)
     retirements_stop(master);
     requests_stop(master);
     load_stop(master);
+    guard_stop(master);
     weigh_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
@@ -402,6 +404,7 @@ static void serve(struct master *master)
     control_start(&master->control, master);
     announce_start(master);
     requests_start(master);
+    guard_start(master);
     load_start(master);
     weigh_start(master);
     master_event(master, EVENT_START, 0, 0);

@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/conf/conf.h"
 #include "daemon/control.h"
+#include "daemon/guard.h"
 #include "daemon/kernel/listener.h"
 #include "daemon/kernel/state.h"
 #include "daemon/load.h"
@@ -49,6 +50,7 @@ struct master {
     struct wakeup wakeup; /* by workers */
     struct requests requests;
     struct load_watch load;
+    struct guard guard;
     struct slowlog *slowlog; /* owned; NULL before the logs are open */
     bool unseen_said;        /* that there are workers without the library */
     struct event_queue events;

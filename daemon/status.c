@@ -154,22 +154,23 @@ json_t *status_json(const struct master *master)
     const struct policy *policy = &master->policy;
     int64_t low, high;
     policy_scale_range(policy, &low, &high);
-    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:o,s:o,s:o,s:I}", //
-                             "v", 1,                                                              //
-                             "name", master->name,                                                //
-                             "pid", (int)getpid(),                                                //
-                             "state", pool_state_name(policy->state),                             //
-                             "file", conf_file(master->conf),                                     //
-                             "listen", master->address,                                           //
-                             "generation", (json_int_t)policy->generation,                        //
-                             "wanted", (json_int_t)policy->wanted,                                //
-                             "floor", (json_int_t)policy->floor,                                  //
-                             "min", (json_int_t)policy->settings->workers_min,                    //
-                             "max", (json_int_t)policy->settings->workers_max,                    //
-                             "saturated", policy->saturation.lasts,                               //
-                             "queue", queue_json(master),                                         //
-                             "counters", counters_json(master),                                   //
-                             "workers", workers_json(master),                                     //
+    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:I}", //
+                             "v", 1,                                                                  //
+                             "name", master->name,                                                    //
+                             "pid", (int)getpid(),                                                    //
+                             "state", pool_state_name(policy->state),                                 //
+                             "file", conf_file(master->conf),                                         //
+                             "listen", master->address,                                               //
+                             "generation", (json_int_t)policy->generation,                            //
+                             "wanted", (json_int_t)policy->wanted,                                    //
+                             "floor", (json_int_t)policy->floor,                                      //
+                             "min", (json_int_t)policy->settings->workers_min,                        //
+                             "max", (json_int_t)policy->settings->workers_max,                        //
+                             "saturated", policy->saturation.lasts,                                   //
+                             "memory_short", master->guard.tight,                                     //
+                             "queue", queue_json(master),                                             //
+                             "counters", counters_json(master),                                       //
+                             "workers", workers_json(master),                                         //
                              "orphans", (json_int_t)master->orphans.left);
     add_work(json, master);
     return json;

@@ -14,6 +14,7 @@ void policy_init(struct policy *policy, const struct settings *settings, struct 
     *policy = (struct policy){
         .settings = settings,
         .generation = 1,
+        .ceiling = INT64_MAX,
         .spawn_reason = REASON_START,
         .chance = seed,
         .stop_deadline_ms = NEVER_MS,
@@ -179,6 +180,12 @@ static void on_load(struct policy *policy, const struct event *event, struct act
     policy_want_load(policy, &event->load, event->now_ms, actions);
 }
 
+static void on_memory(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    (void)actions; /* wants are looked at after every event */
+    policy->ceiling = event->number;
+}
+
 static void on_scale_to(struct policy *policy, const struct event *event, struct actions *actions)
 {
     policy_want(policy, event->number, event->now_ms, actions);
@@ -308,6 +315,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
     [EVENT_OVERDUE] = on_overdue,
     [EVENT_IN_TIME] = on_in_time,
     [EVENT_LOAD] = on_load,
+    [EVENT_MEMORY] = on_memory,
     [EVENT_SCALE_TO] = on_scale_to,
     [EVENT_SCALE_BY] = on_scale_by,
     [EVENT_SETTINGS] = on_settings,

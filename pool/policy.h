@@ -42,6 +42,7 @@ struct policy {
     enum pool_state state;
     int64_t floor;  /* workers: at least so many, in a static pool exactly; by the settings, or set by hand */
     int64_t wanted; /* so many, by floor and load */
+    int64_t ceiling; /* no more than so many for the load, by memory */
     uint64_t incarnations;
     uint64_t generation;
     enum reason spawn_reason; /* why capacity is missing */
@@ -97,6 +98,9 @@ bool policy_is_settled(const struct policy *policy);
 /* The requests after which the worker in `slot` is to be reported by RECYCLE; 0: no limit. From its spawn
  * until its end it changes with SETTINGS only. */
 uint64_t policy_max_requests(const struct policy *policy, uint32_t slot);
+
+/* True when the load asks for workers that memory does not allow. */
+bool policy_is_held(const struct policy *policy);
 
 /* True while capacity is kept up: always but in a stop, and in a graceful one until the queue is empty. */
 bool policy_is_open(const struct policy *policy);

@@ -56,6 +56,12 @@ bool policy_is_settled(const struct policy *policy)
     return policy_count(policy, SLOT_SERVING) >= policy->wanted && leaving == recycle_leaving(policy);
 }
 
+bool policy_is_held(const struct policy *policy)
+{
+    int64_t max = policy->settings->workers_max, asked = scaling_asked(&policy->scaling, policy->settings);
+    return !settings_static(policy->settings) && policy->wanted < (asked < max ? asked : max);
+}
+
 bool policy_is_open(const struct policy *policy)
 {
     return policy->draining || policy->state < POOL_STOPPING;

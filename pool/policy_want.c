@@ -18,7 +18,9 @@ static void balance(struct policy *policy, bool by_hand, int64_t now_ms, struct 
     int64_t workers = policy->floor;
     enum reason reason = REASON_IDLE;
     if (!settings_static(policy->settings)) {
-        int64_t asked = scaling_workers(&policy->scaling, policy->settings, now_ms);
+        scaling_forget(&policy->scaling, policy->settings, now_ms);
+        int64_t asked = scaling_asked(&policy->scaling, policy->settings);
+        asked = asked < policy->ceiling ? asked : policy->ceiling;
         workers = asked > workers ? asked : workers;
         workers = workers > policy->settings->workers_max ? policy->settings->workers_max : workers;
     }

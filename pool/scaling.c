@@ -115,7 +115,7 @@ void scaling_see(struct scaling *scaling, const struct settings *settings, const
     scaling_ask(scaling, smaller((uint64_t)scaling->demand + scaling->spare, UINT32_MAX), now_ms);
 }
 
-uint32_t scaling_workers(struct scaling *scaling, const struct settings *settings, int64_t now_ms)
+void scaling_forget(struct scaling *scaling, const struct settings *settings, int64_t now_ms)
 {
     uint32_t past = 0;
     while (past < scaling->peak_count && scaling->peaks[past].at_ms + settings->idle_timeout_ms <= now_ms)
@@ -123,6 +123,10 @@ uint32_t scaling_workers(struct scaling *scaling, const struct settings *setting
     scaling->peak_count -= past;
     for (uint32_t i = 0; past && i < scaling->peak_count; i++)
         scaling->peaks[i] = scaling->peaks[i + past];
+}
+
+uint32_t scaling_asked(const struct scaling *scaling, const struct settings *settings)
+{
     uint32_t least = settings->workers_spare == SETTING_AUTO ? 0 : (uint32_t)settings->workers_spare;
     return larger(least, scaling->peak_count ? scaling->peaks[0].workers : 0);
 }

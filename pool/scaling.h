@@ -40,8 +40,11 @@ void scaling_ask(struct scaling *scaling, uint32_t workers, int64_t now_ms);
 void scaling_see(struct scaling *scaling, const struct settings *settings, const struct load *load,
                  int64_t now_ms);
 
-/* Forgets what is older than idle_timeout. Returns the workers that are asked for; not cut to any range. */
-uint32_t scaling_workers(struct scaling *scaling, const struct settings *settings, int64_t now_ms);
+/* Forgets what is older than idle_timeout. */
+void scaling_forget(struct scaling *scaling, const struct settings *settings, int64_t now_ms);
+
+/* The workers that are asked for; not cut to any range. */
+uint32_t scaling_asked(const struct scaling *scaling, const struct settings *settings);
 
 /* When fewer will be asked for, if nothing else happens; NEVER_MS: not by time. */
 int64_t scaling_deadline(const struct scaling *scaling, const struct settings *settings);

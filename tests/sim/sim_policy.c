@@ -188,6 +188,8 @@ static void outsider_acts(void)
     int64_t dice = between(1, 100);
     if (percent(30)) {
         load_changes();
+    } else if (percent(3)) {
+        step(EVENT_MEMORY, 0, 0, percent(50) ? INT64_MAX : between(0, SLOTS));
     } else if (percent(50)) {
         requests_act(slot);
     } else if (dice <= 30) {

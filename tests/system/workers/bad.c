@@ -334,6 +334,13 @@ static void grow(const char *unused)
     __asm__ volatile("" : : "r"(memory) : "memory"); /* for the compiler must not think it useless */
 }
 
+/* The same once, before it serves. */
+static void fat(void)
+{
+    grow(NULL);
+    serve(NULL, NULL);
+}
+
 static void leak(void)
 {
     serve(grow, NULL);
@@ -392,6 +399,7 @@ static const struct {
     {"other-listener", other_listener},
     {"rest-between", rest_between},
     {"stderr-each", stderr_each},
+    {"fat", fat},
     {"leak", leak},
     {"burn", burn},
     {"scribble", scribble},

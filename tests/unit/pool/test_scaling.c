@@ -1,7 +1,7 @@
 /* The number of workers by load: floor, demand, spare, past, saturation. */
 #include "tests/unit/pool/script.h"
 
-#include "pool/recycle.h"
+#include "pool/memory.h"
 
 static struct load load;
 
@@ -264,6 +264,12 @@ static void the_peak_since_the_last_look_counts(void **state)
     assert_int_equal(policy.wanted, 7);
 }
 
+static int64_t asked_at(struct scaling *scaling, int64_t ms)
+{
+    scaling_forget(scaling, &settings, ms);
+    return scaling_asked(scaling, &settings);
+}
+
 /* More steps down than are remembered: too many are wanted for a while, never too few. */
 static void a_long_slope_is_remembered_from_above(void **state)
 {
@@ -273,8 +279,8 @@ static void a_long_slope_is_remembered_from_above(void **state)
     for (uint32_t i = 0; i < 3 * SCALING_PEAKS; i++)
         scaling_ask(&scaling, 100 - i, i);
     for (int64_t ms = 0; ms < 3 * SCALING_PEAKS; ms++)
-        assert_true(scaling_workers(&scaling, &settings, ms + settings.idle_timeout_ms - 1) >= 100 - ms);
-    assert_int_equal(scaling_workers(&scaling, &settings, 3 * SCALING_PEAKS + settings.idle_timeout_ms), 0);
+        assert_true(asked_at(&scaling, ms + settings.idle_timeout_ms - 1) >= 100 - ms);
+    assert_int_equal(asked_at(&scaling, 3 * SCALING_PEAKS + settings.idle_timeout_ms), 0);
     assert_int_equal(scaling_deadline(&scaling, &settings), NEVER_MS);
 }
 
@@ -292,6 +298,43 @@ static void the_idle_ones_go_first(void **state)
     is_seen(2, 0);
     passes(1000);
     assert_actions("2 wanted, retire 1");
+}
+
+/* ---- memory ---- */
+
+static void memory_holds_the_load_back_but_not_the_floor(void **state)
+{
+    (void)state;
+    settings.workers_min = 2;
+    begin();
+    is_seen(2, 4);
+    assert_int_equal(policy.wanted, 6);
+    all_become_ready();
+    happens(EVENT_MEMORY, 0, 4);
+    assert_actions("4 wanted, retire 0, retire 1");
+    assert_true(policy_is_held(&policy));
+    happens(EVENT_MEMORY, 0, 1);
+    assert_int_equal(policy.wanted, 2);
+    all_who_leave_are_gone();
+    happens(EVENT_MEMORY, 0, INT64_MAX);
+    assert_int_equal(policy.wanted, 6);
+    assert_false(policy_is_held(&policy));
+}
+
+static void memory_allows_what_fits(void **state)
+{
+    struct memory memory = {.used = 500, .limit = 1000, .worker = 100};
+    (void)state;
+    assert_int_equal(memory_ceiling(&memory, 5, 5), 9);
+    memory.used = 899;
+    assert_int_equal(memory_ceiling(&memory, 5, 5), 5);
+    memory.used = 949;
+    assert_int_equal(memory_ceiling(&memory, 5, 3), 5);
+    memory.used = 950;
+    assert_int_equal(memory_ceiling(&memory, 5, 3), 3);
+    assert_int_equal(memory_ceiling(&memory, 5, 9), 5);
+    memory = (struct memory){.used = 0, .limit = UINT64_MAX, .worker = 0};
+    assert_int_equal(memory_ceiling(&memory, 5, 9), INT64_MAX);
 }
 
 /* ---- by hand ---- */
@@ -439,6 +482,8 @@ int main(void)
         TEST(the_peak_since_the_last_look_counts),
         TEST(a_long_slope_is_remembered_from_above),
         TEST(the_idle_ones_go_first),
+        TEST(memory_holds_the_load_back_but_not_the_floor),
+        TEST(memory_allows_what_fits),
         TEST(the_floor_is_moved_by_hand),
         TEST(the_floor_of_a_pool_on_demand_may_be_0),
         TEST(a_lower_maximum_holds_at_once),
