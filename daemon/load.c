@@ -102,6 +102,7 @@ static void await_knock(struct master *master)
 /* One that is armed after the last place was taken would wait for the next time. */
 static bool await_saturation(struct master *master)
 {
+    master->load.armed = true;
     requests_arm(master, PAGE_WAKE_ALL_BUSY);
     return __atomic_load_n(&master->pages.pool->idle, __ATOMIC_SEQ_CST) > 0;
 }
@@ -256,8 +257,12 @@ void load_quiet(struct master *master)
 
 /* ---- life ---- */
 
-void load_saturated(struct master *master)
+void load_wake(struct master *master)
 {
+    uint32_t armed = __atomic_load_n(&master->pages.pool->armed, __ATOMIC_SEQ_CST);
+    if (!master->load.armed || (armed & PAGE_WAKE_ALL_BUSY))
+        return;
+    master->load.armed = false;
     master->load.all_busy++;
     if (may_grow(master))
         look_at(master, NULL);

@@ -21,6 +21,7 @@ struct load_watch {
     ev_timer look;
     ev_io knock;      /* on an epoll of its own, for which a connection is news once */
     int epoll;        /* owned; -1: none so far */
+    bool armed;       /* to be woken by who takes the last idle place */
     int64_t blind_ms; /* when blind workers were last looked at */
 
     /* As of the last look at all pages. */
@@ -44,8 +45,8 @@ void load_init(struct master *master);
 void load_start(struct master *master);
 void load_stop(struct master *master);
 
-/* A worker has taken the last idle place. */
-void load_saturated(struct master *master);
+/* A worker has woken the master, perhaps because it has taken the last idle place. */
+void load_wake(struct master *master);
 
 /* A worker is ready. */
 void load_ready(struct master *master, uint32_t slot);

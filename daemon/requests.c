@@ -305,8 +305,7 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int events)
     struct master *master = async->data;
     (void)loop, (void)events;
     uint32_t news = __atomic_load_n(&master->pages.pool->news, __ATOMIC_SEQ_CST);
-    if (!(__atomic_load_n(&master->pages.pool->armed, __ATOMIC_SEQ_CST) & PAGE_WAKE_ALL_BUSY))
-        load_saturated(master);
+    load_wake(master);
     if (news == master->requests.news)
         return;
     master->requests.news = news;
