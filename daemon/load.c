@@ -110,7 +110,7 @@ static bool await_saturation(struct master *master)
 static int64_t next_look_ms(struct master *master, const struct load *load)
 {
     const struct load_watch *watch = &master->load;
-    bool full = load->queued > 0 || load->busy >= load->places;
+    bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
     bool nobody = policy_capacity(&master->policy) == 0;
     int64_t next_ms = NEVER_MS;
     if (nobody && !load->queued)
@@ -274,7 +274,7 @@ void load_ready(struct master *master, uint32_t slot)
 {
     if (is_blind(master, slot))
         look_at_blind(master);
-    load_adjust(master);
+    run_after(master, 0);
 }
 
 void load_adjust(struct master *master)
