@@ -81,15 +81,3 @@ def test_connection_that_is_closed_late_is_not_in_hand(make_pool):
     start = time.monotonic()
     pool.stop()
     assert time.monotonic() - start < 15
-
-
-def test_acceptors_that_the_page_does_not_list_are_looked_at_from_outside(make_pool):
-    """The page alone cannot say that nobody takes a connection any more."""
-    pool = make(make_pool, "crowd", graceful_timeout=30)
-    for _ in range(100):
-        assert pool.request("/x").status == 200
-    with begun(pool, "/slow") as client:
-        pool.wait_status(lambda status: status["workers"][0]["connections"]["busy"], what="a request in hand")
-        pool.stop()
-        assert client.answer().status == 200
-    assert "does not leave by itself" in pool.log()

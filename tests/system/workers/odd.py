@@ -118,13 +118,6 @@ def late():
         answer(connection)
 
 
-def crowd():
-    """More threads accept than the page has rows for."""
-    for _ in range(69):
-        threading.Thread(target=serve_all).start()
-    serve_all()
-
-
-MODES = {"crowd": crowd, "hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
+MODES = {"hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
          "first-leaves": first_leaves, "careless": careless, "late": late}
 MODES[sys.argv[1]]()
