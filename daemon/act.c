@@ -224,6 +224,7 @@ static void act_state(struct master *master, const struct action *action)
     log_line(state == POOL_FAILING ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "pool %s is %s", master->name,
              pool_state_name(state));
     announce_state(master);
+    load_adjust(master);
     if (state == POOL_STOPPED && master->orphans.left == 0)
         ev_break(master->loop, EVBREAK_ALL);
 }

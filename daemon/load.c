@@ -141,7 +141,7 @@ static void run_after(struct master *master, int64_t ms)
 static void look_at(struct master *master, const bool *busy_slots)
 {
     struct load load;
-    if (!policy_is_open(&master->policy))
+    if (!policy_is_open(&master->policy) || master->policy.resting)
         return;
     see(master, busy_slots, &load);
     if (load.queued > 0 || load.peak >= load.places)

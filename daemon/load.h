@@ -51,7 +51,8 @@ void load_wake(struct master *master);
 /* A worker is ready. */
 void load_ready(struct master *master, uint32_t slot);
 
-/* What workers there are has changed, or the settings: another kind of watch may be needed. */
+/* What workers there are has changed, the pool's state, or the settings: another kind of watch may be needed.
+ */
 void load_adjust(struct master *master);
 
 /* A look at all pages: begins, is at one of them, is through; `served` are the times of service of late. */

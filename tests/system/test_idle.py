@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit import build
-from kit.idle import settle, switches
+from kit.idle import settle, sleeps
 from kit.wait import wait_until
 
 # libev wakes by itself every 59.7 s unless it is told otherwise; the full run would see it twice.
@@ -42,9 +42,7 @@ def test_no_wake_up(make_pool):
     """The same without a tracer, by the count of context switches."""
     pool = make_pool(workers=4).up()
     settle(pool)
-    before, end = switches(pool.pid), time.monotonic() + SECONDS / 2
-    wait_until(lambda: time.monotonic() > end, SECONDS)
-    assert switches(pool.pid) == before
+    assert sleeps(pool.pid, SECONDS / 2)
 
 
 def test_memory(make_pool, record_property):
@@ -71,10 +69,4 @@ def test_failing_pool_sleeps_between_probes(make_pool):
     pool = make_pool(command=[build.worker("bad"), "exit", "1"], workers=4, failures=2,
                      backoff={"initial": "10ms", "max": "30s"}).start()
     pool.wait_status(lambda status: status["state"] == "failing", what="state failing")
-
-    def asleep():
-        before = switches(pool.pid)
-        end = time.monotonic() + 0.6
-        wait_until(lambda: time.monotonic() > end, 2)
-        return switches(pool.pid) == before
-    wait_until(asleep, 30, "a sleeping master")
+    wait_until(lambda: sleeps(pool.pid, 0.6), 30, "a sleeping master")

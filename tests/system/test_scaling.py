@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kit import build, fastcgi, kinds
-from kit.idle import settle, switches
+from kit.idle import settle, sleeps
 from kit.load import assert_all_right, assert_none_lost
 from kit.processes import alive
 from kit.wait import wait_until
@@ -243,10 +243,19 @@ def test_idle_pool_makes_no_wake_up(low, observe, make_pool, make_load):
     assert_all_right(make_load(pool.address, clients=8, requests=16, mix="GET:10?delay=50").wait(), 16)
     wait_workers(pool, low)
     settle(pool)
-    before, end = switches(pool.pid), time.monotonic() + 2
-    wait_until(lambda: time.monotonic() > end, 5)
-    assert switches(pool.pid) == before
+    assert sleeps(pool.pid, 2)
     assert pool.request().status == 200
+
+
+@pytest.mark.parametrize("low", [0, 2])
+def test_paused_pool_sleeps_while_connections_wait(low, make_pool, make_load):
+    pool, _ = make(make_pool, low=low, high=8)
+    assert pool.command("pause").returncode == 0
+    load = make_load(pool.address, clients=4, requests=4, mix="GET:1")
+    pool.wait_status(lambda status: status["queue"]["now"] == 4, what="the queue")
+    wait_until(lambda: sleeps(pool.pid, 1), 20, "a sleeping master")
+    assert pool.command("resume").returncode == 0
+    assert_all_right(load.wait(), 4)
 
 
 def test_quick_stop_while_it_grows(make_pool, make_load):

@@ -16,14 +16,15 @@ def switches(pid):
     return total
 
 
+def sleeps(pid, seconds):
+    """Whether a process makes no wake-up for so long."""
+    before, end = switches(pid), time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > end, 2 * seconds + 2)
+    return switches(pid) == before
+
+
 def settle(pool):
     """Waits until whatever watched the start has been put away; new workers are on probation for a second."""
     pool.wait_ready()
     pool.wait_status(lambda status: all(each["age_ms"] > 2000 for each in status["workers"]), what="some age")
-
-    def still():
-        before = switches(pool.pid)
-        end = time.monotonic() + 0.5
-        wait_until(lambda: time.monotonic() > end, 2)
-        return switches(pool.pid) == before
-    wait_until(still, 20, "an idle master")
+    wait_until(lambda: sleeps(pool.pid, 0.5), 20, "an idle master")
