@@ -81,3 +81,14 @@ def test_connection_that_is_closed_late_is_not_in_hand(make_pool):
     start = time.monotonic()
     pool.stop()
     assert time.monotonic() - start < 15
+
+
+def test_acceptors_that_the_page_does_not_list_are_looked_at_from_outside(make_pool):
+    """The page alone cannot say that nobody takes a connection any more."""
+    pool = make_pool(command=[build.worker("odd.py"), "crowd"], workers=2, graceful_timeout=30).up()
+    for _ in range(100):
+        assert pool.request("/x").status == 200
+    assert pool.command("scale", "1", timeout=30).returncode == 0
+    wait_until(lambda: "does not leave by itself" in pool.log(), 20, "a look from outside")
+    assert pool.wait_status(lambda status: len(status["workers"]) == 1)["counters"]["killed"] == 0
+    assert pool.request("/x").status == 200

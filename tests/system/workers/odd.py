@@ -118,6 +118,13 @@ def late():
         answer(connection)
 
 
+def crowd():
+    """More threads accept than the page has rows for."""
+    for _ in range(69):
+        threading.Thread(target=serve_all).start()
+    serve_all()
+
+
 MODES = {"hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
-         "first-leaves": first_leaves, "careless": careless, "late": late}
+         "first-leaves": first_leaves, "careless": careless, "late": late, "crowd": crowd}
 MODES[sys.argv[1]]()
