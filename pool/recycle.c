@@ -2,16 +2,13 @@
 #include "pool/recycle.h"
 
 #include "pool/assert.h"
+#include "pool/chance.h"
 
 /* ---- shares of jitter ---- */
 
-/* splitmix64 */
 static uint32_t draw(uint64_t *chance)
 {
-    uint64_t z = (*chance += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return (uint32_t)((z ^ (z >> 31)) >> 32);
+    return (uint32_t)(chance_next(chance) >> 32);
 }
 
 void recycle_draw(struct policy *policy, struct slot *slot)

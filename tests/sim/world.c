@@ -2,6 +2,7 @@
 #include "tests/sim/world.h"
 
 #include "pool/assert.h"
+#include "pool/chance.h"
 #include "pool/recycle.h"
 
 #include <inttypes.h>
@@ -17,18 +18,9 @@ void chance_init(uint64_t new_seed)
     seed = chance_state = new_seed;
 }
 
-/* splitmix64 */
-static uint64_t chance(void)
-{
-    uint64_t z = (chance_state += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
-}
-
 int64_t between(int64_t low, int64_t high)
 {
-    return low + (int64_t)(chance() % (uint64_t)(high - low + 1));
+    return low + (int64_t)(chance_next(&chance_state) % (uint64_t)(high - low + 1));
 }
 
 bool percent(int64_t share)
@@ -101,7 +93,7 @@ void world_begin_life(void)
     world.crash_loop = percent(10);
     for (int i = 0; i < SLOTS; i++)
         world.processes[i] = (struct process){0};
-    policy_init(&world.policy, &world.settings, world.slots, SLOTS, chance());
+    policy_init(&world.policy, &world.settings, world.slots, SLOTS, chance_next(&chance_state));
     world.lives++;
 }
 
