@@ -23,6 +23,7 @@ static const struct {
     {"status", cmd_status, "show the pool and its workers"},
     {"check", cmd_check, "validate a control file"},
     {"request", cmd_request, "send one request to the pool"},
+    {"simulate", cmd_simulate, "how many workers a load would make it have"},
     {"version", cmd_version, "print the version"},
 };
 

@@ -11,6 +11,7 @@ int cmd_reopen(int argc, char **argv);
 int cmd_request(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_scale(int argc, char **argv);
+int cmd_simulate(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
