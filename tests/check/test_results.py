@@ -50,3 +50,23 @@ def test_recycling(tmp_path):
     figures.write_text(json.dumps([{"server": "php-fpm", "retry": "default", "requests": 100000, "recycled": 1950, "GET": 0,
                                     "POST": 31}]))
     assert "| php-fpm | default | 100,000 | 1,950 | 0 | 31 |" in results(path, "recycling", figures)
+
+
+def test_simulate(tmp_path):
+    path, figures = tmp_path / "RESULTS.md", tmp_path / "figures"
+    ours = {"worker_seconds": 1000.0, "p99": 0.0}
+    rivals = {"slow": {"worker_seconds": 1000.0, "p99": 7.25}, "idle": {"worker_seconds": 12345.6, "p99": 0.0},
+              "cheap": {"worker_seconds": 900.0, "p99": 5000.0}, "fast": {"worker_seconds": 1001.0, "p99": 0.0}}
+    other = {"worker_seconds": 1000.0, "p99": 1.0}
+    figures.write_text(json.dumps({
+        "workers": {"min": 2, "max": 50}, "to_win": 2,
+        "traces": [{"trace": {"generate": "steps", "seed": 1}, "fcgipool": ours, "rivals": rivals, "tuned": None,
+                    "matched": {"slow": ours, "idle": ours, "cheap": None, "fast": ours}},
+                   {"trace": {"generate": "steps", "seed": 2}, "fcgipool": other, "rivals": rivals, "tuned": other,
+                    "matched": {"slow": other, "idle": other, "cheap": None, "fast": other}}],
+        "square": {"spawns": 1300, "ideal": 1000, "bound": 1.2}}))
+    text = results(path, "simulate", figures)
+    assert ("| steps 1 | 1,000 / 0.0 | 1,000 / 7.2: won | 12,346 / 0.0: even | 900 / 5,000.0: costs more | 1,001 / 0.0: even | "
+            "all cost more |") in text
+    assert "| slow | 2 | 0 | 2 | 0 |" in text and "| idle | 0 (missed) | 1 | 0 | 1 |" in text
+    assert "1,300 spawns, 1.30 times the ideal; promised 1.2 (missed)" in text

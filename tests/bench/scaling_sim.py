@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""How scaling does on the traces of scaling_traces.py, against the rules of other process managers: what it costs, in
+seconds of workers, and how long requests wait. Everything runs in virtual time.
+
+usage: tests/bench/scaling_sim.py OUTPUT
+OUTPUT gets the figures as JSON. FCGIPOOL_BUILD names the build directory.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+
+from scaling_traces import RIVALS, SETTINGS, SQUARE, SQUARE_BOUND, TO_WIN, TRACES, TUNINGS  # noqa: E402
+
+# With the settings as they are, a rival may cost less. Of these, the most generous first, those settings are taken by
+# which fcgipool costs no more than the rival does on the trace; the first ones are the defaults.
+FRUGAL = [{"idle_timeout": seconds, "workers.spare": spare}
+          for spare in ("auto", 0) for seconds in (30, 25, 20, 15, 10, 7, 5, 3, 2, 1)]
+
+
+def simulate(file, trace, rivals=(), settings=None):
+    """{manager: {worker_seconds, p99, ...}} and the trace's own figures."""
+    command = [Path(os.environ["FCGIPOOL_BUILD"]).resolve() / "fcgipool", "simulate", "--json"]
+    for name, value in trace.items():
+        command += [f"--{name}", str(value)]
+    for rival in rivals:
+        command += ["--rival", rival]
+    for name, value in (settings or {}).items():
+        command += ["--set", f"{name}={value}"]
+    answer = json.loads(subprocess.run([*command, file], check=True, capture_output=True, text=True,
+                                       stdin=subprocess.DEVNULL).stdout)
+    return {each["name"]: {"worker_seconds": each["worker_seconds"], "p99": each["wait_ms"]["p99"],
+                           "max": each["wait_ms"]["max"], "spawns": each["spawns"]}
+            for each in answer["managers"]}, answer["trace"]
+
+
+def tuned(file, trace, ours):
+    """PHP-FPM with what hindsight says is best for it, or None when all of it costs more."""
+    limit = SETTINGS["workers"]["max"]
+    names = []
+    for low, high in TUNINGS:
+        low, high = max(1, round(low * limit)), round(high * limit)
+        names.append(f"fpm-dynamic:min_spare_servers={low},max_spare_servers={high},start_servers={(low + high) // 2}")
+    figures, _ = simulate(file, trace, names)
+    cheap = [{**figures[name], "spec": name} for name in names
+             if figures[name]["worker_seconds"] <= ours["worker_seconds"]]
+    return min(cheap, key=lambda each: (each["p99"], each["max"], each["worker_seconds"]), default=None)
+
+
+def measure(file, trace):
+    figures, about = simulate(file, trace, RIVALS)
+    ours = figures.pop("fcgipool")
+    frugal = [{**simulate(file, trace, settings=settings)[0]["fcgipool"], "settings": settings} for settings in FRUGAL]
+    matched = {}
+    for rival, theirs in figures.items():
+        matched[rival] = next((each for each in frugal if each["worker_seconds"] <= theirs["worker_seconds"]), None)
+    return {"trace": trace, "demand": about["demand"], "requests": about["requests"],
+            "ideal_spawns": about["ideal_spawns"], "fcgipool": ours, "rivals": figures, "matched": matched,
+            "tuned": tuned(file, trace, ours)}
+
+
+def main(output):
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "pool.json"
+        file.write_text(json.dumps(SETTINGS))
+        with ThreadPoolExecutor(2) as pool:
+            traces = list(pool.map(lambda trace: measure(file, trace), TRACES))
+        square, about = simulate(file, SQUARE)
+    Path(output).write_text(json.dumps({
+        "workers": SETTINGS["workers"], "to_win": TO_WIN, "traces": traces,
+        "square": {"spawns": square["fcgipool"]["spawns"], "ideal": about["ideal_spawns"], "bound": SQUARE_BOUND}},
+        indent=1))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(sys.argv[1])
