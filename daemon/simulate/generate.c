@@ -17,6 +17,18 @@ static double end_of(const struct generate *generate)
     return (double)generate->seconds * SECOND;
 }
 
+/* `seconds`, or the end if that is sooner. */
+static double moment(const struct generate *generate, int64_t seconds)
+{
+    return fmin((double)seconds * SECOND, end_of(generate));
+}
+
+static int64_t low_clients(const struct generate *generate)
+{
+    int64_t low = llround(generate->clients / 10);
+    return low > 1 ? low : 1;
+}
+
 static double service_of(const struct generate *generate)
 {
     return (double)generate->service_us;
@@ -36,10 +48,10 @@ static void add(struct trace *trace, double at, double service)
 
 /* Clients who are always busy, if none has to wait: each sends its next request when the one before it has
  * been served. */
-static void busy_clients(const struct generate *generate, double clients, double from, double until,
+static void busy_clients(const struct generate *generate, int64_t clients, double from, double until,
                          uint64_t *chance, struct trace *trace)
 {
-    for (double i = 0; i < clients; i++) {
+    for (int64_t i = 0; i < clients; i++) {
         double at = from + draw_uniform(chance, 0, TOGETHER);
         while (at < until) {
             double service = draw_uniform(chance, 0.5, 1.5) * service_of(generate);
@@ -54,7 +66,8 @@ static void strangers(const struct generate *generate, double share, double from
                       double (*draw_service)(uint64_t *, double), uint64_t *chance, struct trace *trace)
 {
     double gap = service_of(generate) / (share * generate->clients);
-    for (double at = from + draw_exponential(chance, gap); at < until; at += draw_exponential(chance, gap))
+    double at = from;
+    while ((at += draw_exponential(chance, gap)) < until)
         add(trace, at, draw_service(chance, service_of(generate)));
 }
 
@@ -63,11 +76,12 @@ static void strangers(const struct generate *generate, double share, double from
 /* Every other 30 s between half and all of the clients, else a tenth. */
 static void steps(const struct generate *generate, uint64_t *chance, struct trace *trace)
 {
-    double low = larger(1, round(generate->clients / 10)), end = end_of(generate);
-    busy_clients(generate, low, 0, end, chance, trace);
-    for (double from = 30 * SECOND; from < end; from += 60 * SECOND) {
-        double high = round(draw_uniform(chance, 0.5, 1) * generate->clients);
-        busy_clients(generate, high - low, from, fmin(from + 30 * SECOND, end), chance, trace);
+    int64_t low = low_clients(generate);
+    busy_clients(generate, low, 0, end_of(generate), chance, trace);
+    for (int64_t from_s = 30; from_s < generate->seconds; from_s += 60) {
+        int64_t high = llround(draw_uniform(chance, 0.5, 1) * generate->clients);
+        busy_clients(generate, high - low, (double)from_s * SECOND, moment(generate, from_s + 30), chance,
+                     trace);
     }
 }
 
@@ -83,18 +97,19 @@ static void bursts(const struct generate *generate, uint64_t *chance, struct tra
     double end = end_of(generate), at = 0;
     strangers(generate, 0.2, 0, end, draw_exponential, chance, trace);
     while ((at += draw_exponential(chance, 15 * SECOND)) < end) {
-        double count = round(draw_uniform(chance, 0.5, 1) * generate->clients);
-        for (double i = 0; i < count; i++)
-            add(trace, fmin(at + draw_uniform(chance, 0, 200e3), end),
-                draw_exponential(chance, service_of(generate)));
+        int64_t count = llround(draw_uniform(chance, 0.5, 1) * generate->clients);
+        for (int64_t i = 0; i < count; i++) {
+            double service = draw_exponential(chance, service_of(generate));
+            add(trace, fmin(at + draw_uniform(chance, 0, 200e3), end), service);
+        }
     }
 }
 
 /* One wave from a tenth of the demand to all of it and back: a day, made short. */
 static void diurnal(const struct generate *generate, uint64_t *chance, struct trace *trace)
 {
-    double end = end_of(generate), gap = service_of(generate) / generate->clients;
-    for (double at = draw_exponential(chance, gap); at < end; at += draw_exponential(chance, gap)) {
+    double end = end_of(generate), gap = service_of(generate) / generate->clients, at = 0;
+    while ((at += draw_exponential(chance, gap)) < end) {
         double share = 0.55 - 0.45 * cos(2 * M_PI * at / end);
         double service = draw_exponential(chance, service_of(generate));
         if (draw_uniform(chance, 0, 1) < share)
@@ -110,18 +125,18 @@ static void heavy_tailed(const struct generate *generate, uint64_t *chance, stru
 /* A minute of three tenths of the demand, a minute of all of it. */
 static void slow_start(const struct generate *generate, uint64_t *chance, struct trace *trace)
 {
-    double end = end_of(generate), share = 0.3;
-    for (double from = 0; from < end; from += 60 * SECOND, share = 1.3 - share)
-        strangers(generate, share, from, fmin(from + 60 * SECOND, end), draw_exponential, chance, trace);
+    for (int64_t from_s = 0; from_s < generate->seconds; from_s += 60)
+        strangers(generate, from_s % 120 ? 1 : 0.3, (double)from_s * SECOND, moment(generate, from_s + 60),
+                  draw_exponential, chance, trace);
 }
 
 /* A minute of a tenth of the clients, a minute of all of them. */
 static void square(const struct generate *generate, uint64_t *chance, struct trace *trace)
 {
-    double low = larger(1, round(generate->clients / 10)), end = end_of(generate);
-    busy_clients(generate, low, 0, end, chance, trace);
-    for (double from = 60 * SECOND; from < end; from += 120 * SECOND)
-        busy_clients(generate, round(generate->clients) - low, from, fmin(from + 60 * SECOND, end), chance,
+    int64_t low = low_clients(generate), high = llround(generate->clients);
+    busy_clients(generate, low, 0, end_of(generate), chance, trace);
+    for (int64_t from_s = 60; from_s < generate->seconds; from_s += 120)
+        busy_clients(generate, high - low, (double)from_s * SECOND, moment(generate, from_s + 60), chance,
                      trace);
 }
 
