@@ -35,7 +35,7 @@ struct ours {
     struct latency served; /* in all */
     uint64_t sampled;      /* requests begun until the last sample */
     int64_t sample_us, sampled_us;
-    bool asleep; /* the next request wakes */
+    bool asleep; /* the next request that is taken wakes */
     uint32_t service_us;
 };
 
@@ -90,15 +90,15 @@ static void wake(struct ours *ours, const struct world *world)
 
 static void look_again(struct ours *ours, const struct world *world, const struct load *load)
 {
-    bool full = load->queued > 0 || load->busy >= load->places;
+    bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
     ours->look_us = AGENDA_NEVER;
     if (policy_capacity(&ours->policy) == 0) {
         if (load->queued)
             ours->look_us = world->now_us + LATER_US;
         return; /* else a connection wakes */
     }
-    ours->armed = ours->armed || !full;
-    if (full || world->idle == 0)
+    ours->armed = ours->armed || (!full && load->workers > 0);
+    if (full || (load->workers > 0 && world->idle == 0))
         ours->look_us = world->now_us + (may_grow(ours) ? SOON_US : LATER_US);
 }
 
@@ -143,12 +143,17 @@ static void sample(struct ours *ours, struct world *world)
 
 /* ---- what happens in the world ---- */
 
+/* A request that a worker takes wakes the master, not one that waits. */
+static void awake(struct ours *ours, const struct world *world)
+{
+    if (!ours->asleep || world->taken == ours->sampled)
+        return;
+    ours->asleep = false;
+    ours->sample_us = later(world->now_us, ours->sampled_us + SAMPLE_US);
+}
+
 static void on_arrived(struct ours *ours, struct world *world)
 {
-    if (ours->asleep) {
-        ours->asleep = false;
-        ours->sample_us = later(world->now_us, ours->sampled_us + SAMPLE_US);
-    }
     if (world->idle == 0 && ours->armed) {
         ours->armed = false;
         wake(ours, world);
@@ -194,6 +199,7 @@ static void on_time(struct ours *ours, struct world *world)
 static void happened(struct manager *manager, struct world *world, enum world_event event, uint32_t slot)
 {
     struct ours *ours = (struct ours *)manager;
+    awake(ours, world);
     switch (event) {
     case WORLD_BEGIN:
         step(ours, world, (struct event){.type = EVENT_START});
@@ -207,7 +213,7 @@ static void happened(struct manager *manager, struct world *world, enum world_ev
         break;
     case WORLD_READY:
         step(ours, world, (struct event){.type = EVENT_READY, .slot = slot});
-        adjust(ours, world);
+        ours->look_us = world->now_us;
         break;
     case WORLD_EXITED:
         count_service(ours, world, slot);
