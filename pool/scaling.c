@@ -112,7 +112,8 @@ void scaling_see(struct scaling *scaling, const struct settings *settings, const
     scaling->demand = larger(workers_for(load, load->busy + places_for_queue(scaling, load)),
                              workers_for(load, load->peak));
     scaling->spare = spare_for(scaling, settings, scaling->demand);
-    scaling_ask(scaling, smaller((uint64_t)scaling->demand + scaling->spare, UINT32_MAX), now_ms);
+    scaling->asked = smaller((uint64_t)scaling->demand + scaling->spare, UINT32_MAX);
+    scaling_ask(scaling, scaling->asked, now_ms);
 }
 
 void scaling_forget(struct scaling *scaling, const struct settings *settings, int64_t now_ms)
@@ -125,10 +126,12 @@ void scaling_forget(struct scaling *scaling, const struct settings *settings, in
         scaling->peaks[i] = scaling->peaks[i + past];
 }
 
+/* What was seen last is so until the next look, however short idle_timeout is: while there is work there will
+ * be one. */
 uint32_t scaling_asked(const struct scaling *scaling, const struct settings *settings)
 {
     uint32_t least = settings->workers_spare == SETTING_AUTO ? 0 : (uint32_t)settings->workers_spare;
-    return larger(least, scaling->peak_count ? scaling->peaks[0].workers : 0);
+    return larger(larger(least, scaling->asked), scaling->peak_count ? scaling->peaks[0].workers : 0);
 }
 
 int64_t scaling_deadline(const struct scaling *scaling, const struct settings *settings)

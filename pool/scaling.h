@@ -26,6 +26,7 @@ struct scaling {
     uint32_t start_us; /* how long workers take to start, smoothed; 0: not known */
     struct load load;  /* the last one */
     uint32_t demand;   /* of it, in workers */
+    uint32_t asked;    /* for it */
     uint32_t spare;    /* beside them */
 };
 

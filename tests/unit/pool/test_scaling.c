@@ -235,6 +235,23 @@ static void surplus_goes_after_idle_timeout(void **state)
     assert_int_equal(policy_deadline(&policy), NEVER_MS);
 }
 
+/* Between two looks it holds, even where nothing is remembered. */
+static void what_was_seen_last_holds_until_the_next_look(void **state)
+{
+    (void)state;
+    settings.idle_timeout_ms = 0;
+    begin();
+    is_seen(1, 2);
+    assert_int_equal(policy.wanted, 3);
+    all_become_ready();
+    passes(999);
+    assert_int_equal(policy.wanted, 3);
+    is_seen(2, 0);
+    assert_actions("2 wanted, retire 0");
+    is_seen(0, 0);
+    assert_int_equal(policy.wanted, 1);
+}
+
 static void a_later_smaller_demand_holds_longer(void **state)
 {
     (void)state;
@@ -246,6 +263,7 @@ static void a_later_smaller_demand_holds_longer(void **state)
     is_seen(2, 0);
     passes(4000);
     assert_int_equal(policy.wanted, 3);
+    is_seen(0, 0);
     passes(6000);
     assert_int_equal(policy.wanted, 1);
 }
@@ -351,6 +369,7 @@ static void the_floor_is_moved_by_hand(void **state)
     all_become_ready();
     happens(EVENT_SCALE_BY, 0, 1);
     assert_actions(""); /* the load wants more */
+    is_seen(0, 0);
     passes(settings.idle_timeout_ms);
     assert_int_equal(policy.wanted, 3);
     happens(EVENT_SCALE_TO, 0, 0);
@@ -478,6 +497,7 @@ int main(void)
         TEST(a_static_pool_stays_as_it_is),
         TEST(a_paused_pool_has_no_load),
         TEST(surplus_goes_after_idle_timeout),
+        TEST(what_was_seen_last_holds_until_the_next_look),
         TEST(a_later_smaller_demand_holds_longer),
         TEST(the_peak_since_the_last_look_counts),
         TEST(a_long_slope_is_remembered_from_above),
