@@ -105,8 +105,8 @@ def simulate(path):
         text += (f"| {each['trace']['generate']} {each['trace']['seed']} | {cell(each['fcgipool'])} | {' | '.join(cells)} | "
                  f"{cell(each['tuned'])} |\n")
     text += (f"\nWon: no more worker-seconds and a lower p99, promised for {figures['to_win']} of {len(traces)}; even: no more "
-             "worker-seconds, and p99 is 0 with both. At the rival's cost: with the longest idle_timeout (then without spare "
-             "workers) by which fcgipool costs no more than the rival.\n\n"
+             "worker-seconds, and p99 is 0 with both. At the rival's cost: with the longest idle_timeout by which fcgipool "
+             "costs no more than the rival, if need be without spare workers.\n\n"
              "| rival | won | even | at the rival's cost: won | even |\n|---|---|---|---|---|\n")
     for rival in rivals:
         as_set = [verdict(each["fcgipool"], each["rivals"][rival]) for each in traces]

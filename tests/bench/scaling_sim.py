@@ -18,10 +18,11 @@ sys.dont_write_bytecode = True
 
 from scaling_traces import RIVALS, SETTINGS, SQUARE, SQUARE_BOUND, TO_WIN, TRACES, TUNINGS  # noqa: E402
 
-# With the settings as they are, a rival may cost less. Of these, the most generous first, those settings are taken by
-# which fcgipool costs no more than the rival does on the trace; the first ones are the defaults.
-FRUGAL = [{"idle_timeout": seconds, "workers.spare": spare}
-          for spare in ("auto", 0) for seconds in (30, 25, 20, 15, 10, 7, 5, 3, 2, 1)]
+# With the settings as they are, either side may spend more. Of these, the most generous first, those are taken by which
+# fcgipool costs no more than the rival does on the trace; the defaults are 30 and "auto".
+LADDER = [{"idle_timeout": seconds, "workers.spare": spare} for spare in ("auto", 0)
+          for seconds in (600, 300, 180, 120, 90, 60, 45, 30, 25, 20, 15, 10, 7, 5, 3, 2, 1)
+          if spare == "auto" or seconds <= 30]
 
 
 def simulate(file, trace, rivals=(), settings=None):
@@ -56,10 +57,10 @@ def tuned(file, trace, ours):
 def measure(file, trace):
     figures, about = simulate(file, trace, RIVALS)
     ours = figures.pop("fcgipool")
-    frugal = [{**simulate(file, trace, settings=settings)[0]["fcgipool"], "settings": settings} for settings in FRUGAL]
+    steps = [{**simulate(file, trace, settings=settings)[0]["fcgipool"], "settings": settings} for settings in LADDER]
     matched = {}
     for rival, theirs in figures.items():
-        matched[rival] = next((each for each in frugal if each["worker_seconds"] <= theirs["worker_seconds"]), None)
+        matched[rival] = next((each for each in steps if each["worker_seconds"] <= theirs["worker_seconds"]), None)
     return {"trace": trace, "demand": about["demand"], "requests": about["requests"],
             "ideal_spawns": about["ideal_spawns"], "fcgipool": ours, "rivals": figures, "matched": matched,
             "tuned": tuned(file, trace, ours)}
