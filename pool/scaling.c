@@ -7,6 +7,9 @@
 /* A queue that is gone within this time needs nobody more. */
 #define PATIENCE_US 20000
 
+/* What is called the average is mostly of this time. */
+#define AVERAGE_MS 10000
+
 /* A start weighs an eighth of what was known before. */
 #define SMOOTHING 8
 
@@ -62,28 +65,46 @@ static uint32_t workers_for(const struct load *load, uint64_t places)
     return smaller(divide_up(places * load->workers, load->places), UINT32_MAX);
 }
 
+/* From look to look the demand is taken to be what it was at the first of them. */
+static void average(struct scaling *scaling, uint32_t present, int64_t now_ms)
+{
+    int64_t part_ms = now_ms - scaling->seen_ms;
+    if (part_ms > AVERAGE_MS)
+        part_ms = AVERAGE_MS;
+    scaling->mean_milli += ((int64_t)scaling->present * 1000 - scaling->mean_milli) * part_ms / AVERAGE_MS;
+    scaling->present = present;
+    scaling->seen_ms = now_ms;
+}
+
 /* ---- spare ---- */
 
-static uint32_t root_up(uint64_t square)
+static uint32_t root_up(uint64_t square, uint32_t most)
 {
     uint32_t root = 0;
-    while ((uint64_t)root * root < square)
+    while (root < most && (uint64_t)root * root < square)
         root++;
     return root;
 }
 
-/* Demand varies by its square root within a time of service, by less within a shorter time. */
-static uint32_t spare_for(const struct scaling *scaling, const struct settings *settings, uint32_t demand)
+/* Twice the root of the requests that come while a worker starts. */
+static uint32_t spare_beside_mean(const struct scaling *scaling, uint32_t mean, uint32_t most)
 {
-    uint64_t part_us = scaling->start_us, whole_us = scaling->load.service_us;
+    uint64_t start_us = scaling->start_us, service_us = scaling->load.service_us;
+    if (!start_us || !service_us)
+        start_us = service_us = 1;
+    return root_up(divide_up(4 * mean * start_us, service_us), most);
+}
+
+static uint32_t spare_for(const struct scaling *scaling, const struct settings *settings)
+{
+    uint32_t most = (uint32_t)settings->workers_max;
+    uint32_t mean = smaller((uint64_t)(scaling->mean_milli + 500) / 1000, most);
     if (settings->workers_spare != SETTING_AUTO)
         return (uint32_t)settings->workers_spare;
-    if (demand == 0)
+    if (scaling->demand == 0)
         return 0;
-    demand = smaller(demand, (uint64_t)settings->workers_max);
-    if (!part_us || !whole_us || part_us > whole_us)
-        part_us = whole_us = 1;
-    return larger(1, root_up(divide_up(4 * demand * part_us, whole_us)));
+    mean += spare_beside_mean(scaling, mean, most);
+    return larger(1, mean > scaling->demand ? mean - scaling->demand : 0);
 }
 
 /* ---- the past ---- */
@@ -109,9 +130,9 @@ void scaling_see(struct scaling *scaling, const struct settings *settings, const
     ASSERT(load->busy <= load->peak);
     scaling->load = *load;
     scaling->load.busy_slots = NULL;
-    scaling->demand = larger(workers_for(load, load->busy + places_for_queue(scaling, load)),
-                             workers_for(load, load->peak));
-    scaling->spare = spare_for(scaling, settings, scaling->demand);
+    average(scaling, workers_for(load, load->busy + places_for_queue(scaling, load)), now_ms);
+    scaling->demand = larger(scaling->present, workers_for(load, load->peak));
+    scaling->spare = spare_for(scaling, settings);
     scaling->asked = smaller((uint64_t)scaling->demand + scaling->spare, UINT32_MAX);
     scaling_ask(scaling, scaling->asked, now_ms);
 }

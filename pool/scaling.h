@@ -3,8 +3,10 @@
  * idle_timeout. A part of the policy.
  *
  * Demand is what would keep workers busy: the places that are taken, and as many as the queue needs to be
- * gone by the time when new workers could take from it. Beside them stand spare ones: `spare` of them, or by
- * square-root staffing as many as the demand may well grow while a worker starts.
+ * gone by the time when new workers could take from it. Beside them stand spare ones, `spare` of them. "auto"
+ * is one beside the demand, for the most of a while has the ups of chance in it already; or if that is more,
+ * by square-root staffing beside the demand as it is on average, as many as may well come while a worker
+ * starts.
  */
 #ifndef FCGIPOOL_POOL_SCALING_H
 #define FCGIPOOL_POOL_SCALING_H
@@ -23,11 +25,14 @@ struct scaling {
         uint32_t workers;
     } peaks[SCALING_PEAKS];
     uint32_t peak_count;
-    uint32_t start_us; /* how long workers take to start, smoothed; 0: not known */
-    struct load load;  /* the last one */
-    uint32_t demand;   /* of it, in workers */
-    uint32_t asked;    /* for it */
-    uint32_t spare;    /* beside them */
+    uint32_t start_us;  /* how long workers take to start, smoothed; 0: not known */
+    struct load load;   /* the last one */
+    uint32_t demand;    /* of it, in workers */
+    uint32_t asked;     /* for it */
+    uint32_t present;   /* the demand at the moment of the look */
+    int64_t mean_milli; /* of that over some seconds, times 1000 */
+    int64_t seen_ms;
+    uint32_t spare; /* beside them */
 };
 
 void scaling_init(struct scaling *scaling);

@@ -100,14 +100,49 @@ static void a_number_of_spare_workers_holds_without_work_too(void **state)
     assert_int_equal(policy.wanted, 2);
 }
 
-/* By twice the root of the demand: 4 have work, 4 more may have within the time of a service. */
-static void spare_workers_by_the_root_of_the_demand(void **state)
+/* The most of a while has the ups of chance in it; one more is for who comes next. */
+static void one_spare_worker_beside_the_demand(void **state)
 {
     (void)state;
     settings.workers_spare = SETTING_AUTO;
     begin();
     is_seen(1, 3);
+    assert_int_equal(policy.wanted, 5);
+}
+
+/* Beside 4 on average, 4 more may well come within the time of a service, as long as it is not known how long
+ * that and a start take. */
+static void spare_workers_by_the_root_of_the_average(void **state)
+{
+    (void)state;
+    settings.workers_spare = SETTING_AUTO;
+    begin();
+    is_seen(1, 3);
+    all_become_ready();
+    passes(5000);
+    is_seen(4, 0);
+    assert_int_equal(policy.wanted, 5); /* 2 on average: 3 beside them */
+    passes(15000);
+    is_seen(4, 0);
     assert_int_equal(policy.wanted, 8);
+    is_seen(7, 0);
+    assert_int_equal(policy_deadline(&policy), now_ms + settings.idle_timeout_ms);
+    assert_int_equal(policy.scaling.spare,
+                     1); /* the demand of now is more than the average and those beside it */
+}
+
+/* As many as there may be, beside as many; of a start nothing is known. */
+static void no_more_are_to_spare_than_there_may_be(void **state)
+{
+    struct scaling scaling;
+    struct load many = {.workers = 9, .places = 9, .busy = 9, .peak = 9, .queued = 1000, .service_us = 1000};
+    (void)state;
+    settings.workers_spare = SETTING_AUTO;
+    scaling_init(&scaling);
+    scaling_see(&scaling, &settings, &many, 0);
+    many.queued = 0;
+    scaling_see(&scaling, &settings, &many, 1000000);
+    assert_int_equal(scaling.asked, 9 + 6); /* twice the root of 9 */
 }
 
 static void without_work_none_is_to_spare(void **state)
@@ -119,7 +154,7 @@ static void without_work_none_is_to_spare(void **state)
     assert_int_equal(policy.wanted, 1);
 }
 
-/* In a start of 1 s a service of 10 s hardly begins or ends: one is enough. */
+/* In a start of 1 s that many more come the shorter they take. */
 static void fewer_spare_workers_where_they_start_fast(void **state)
 {
     (void)state;
@@ -129,10 +164,18 @@ static void fewer_spare_workers_where_they_start_fast(void **state)
     happens(EVENT_READY, 0, 0);
     load.service_us = 20000000;
     is_seen(1, 3);
+    passes(10000);
+    is_seen(4, 0);
     assert_int_equal(policy.scaling.spare, 1);
     load.service_us = 1000000;
-    is_seen(1, 3);
+    is_seen(4, 0);
     assert_int_equal(policy.scaling.spare, 4);
+    load.service_us = 250000;
+    is_seen(4, 0);
+    assert_int_equal(policy.scaling.spare, 8);
+    load.service_us = 1;
+    is_seen(4, 0);
+    assert_int_equal(policy.scaling.spare, settings.workers_max); /* there is no use in more */
 }
 
 static void the_time_of_a_start_is_smoothed(void **state)
@@ -486,7 +529,9 @@ int main(void)
         TEST(idle_workers_are_enough),
         TEST(spare_workers_stand_beside_those_that_have_work),
         TEST(a_number_of_spare_workers_holds_without_work_too),
-        TEST(spare_workers_by_the_root_of_the_demand),
+        TEST(one_spare_worker_beside_the_demand),
+        TEST(spare_workers_by_the_root_of_the_average),
+        TEST(no_more_are_to_spare_than_there_may_be),
         TEST(without_work_none_is_to_spare),
         TEST(fewer_spare_workers_where_they_start_fast),
         TEST(the_time_of_a_start_is_smoothed),
