@@ -38,7 +38,8 @@ class Result:
 
 class Load:
     def __init__(self, directory, number, address, *, http=False, scgi=False, clients=8, requests=None, seconds=None,
-                 mix=None, prefix="", script="/x", keep=False, rate=None, timeout_ms=60000, connect_ms=10000):
+                 mix=None, prefix="", script="/x", keep=False, rate=None, timeout_ms=60000, connect_ms=10000,
+                 times=False):
         wire = "--http" if http else "--scgi" if scgi else "--fastcgi"
         arguments = [build.built("tests/load"), wire, address,
                      "--clients", str(clients), "--prefix", prefix, "--script", script,
@@ -53,6 +54,9 @@ class Load:
             arguments += ["--seconds", str(seconds)]
         if mix is not None:
             arguments += ["--mix", mix if isinstance(mix, str) else ",".join(mix)]
+        self.times_file = directory / f"times.{number}"
+        if times:
+            arguments += ["--times", str(self.times_file)]
         self.output = directory / f"load.{number}"
         with open(self.output, "wb") as stream:
             self.process = subprocess.Popen(arguments, stdout=stream, stdin=subprocess.DEVNULL)
@@ -65,6 +69,11 @@ class Load:
         last = json.loads(lines[-1])
         last["answers"] = {int(pid): count for pid, count in last["answers"].items()}
         return Result(**last)
+
+    def times(self):
+        """After its end, of each right answer: the request's start since the load's, its latency, both in microseconds,
+        and the worker's pid."""
+        return [tuple(map(int, line.split())) for line in self.times_file.read_text().splitlines()]
 
     def wait_ok(self, more, timeout=60):
         """Returns when `more` further requests were answered."""

@@ -4,14 +4,17 @@
  *
  *   load (--http HOST:PORT | --fastcgi ADDRESS | --scgi ADDRESS) [--clients N] [--requests N] [--seconds S]
  *        [--keep] [--rate N] [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]
+ *        [--times FILE]
  *
  * SPEC is a list of "METHOD:SIZE[?QUERY][*WEIGHT]". Without --requests and --seconds it goes on until SIGTERM
  * or SIGINT; then every client finishes the request that it has begun. With --rate all clients together begin
  * that many requests a second at most. With --keep a FastCGI connection is used as long as the other side
  * lets it: a request that meets its end is sent again on a new one, as web servers do, and counted as
- * "stale", or "stale_posts". Prints one line of JSON every 50 ms, the last with "done":true. "refused" never
- * connected (legitimate after a stop); "lost" was connected and got no right answer; sent = ok + lost. Exits
- * 0 when none was lost and none refused, else 1.
+ * "stale", or "stale_posts". With --times FILE gets a line for each right answer, as they come: its request's
+ * start and latency in microseconds, the start since that of the load, and the worker's pid. Prints one line
+ * of JSON every 50 ms, the last with "done":true. "refused" never connected (legitimate after a stop); "lost"
+ * was connected and got no right answer; sent = ok + lost. Exits 0 when none was lost and none refused,
+ * else 1.
  */
 #include "exchange.h"
 
@@ -40,7 +43,7 @@ static int64_t request_limit = INT64_MAX;
 
 static atomic_int stopping;
 static double rate; /* 0: as fast as it goes */
-static int64_t begin_ms;
+static int64_t begin_us;
 static atomic_int_least64_t tickets, right, refused, lost, stale, stale_posts, connections, slowest_ms;
 static atomic_int running;
 
@@ -55,12 +58,13 @@ static struct {
     int64_t answers;
 } workers[PIDS];
 static size_t worker_count;
+static FILE *times; /* NULL: none wanted */
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static void rest(int ms)
@@ -89,7 +93,7 @@ static void note_reason(const char *what, const char *why)
     pthread_mutex_unlock(&lock);
 }
 
-static void note_pid(int pid)
+static void note_answer(int pid, int64_t start_us, int64_t latency_us)
 {
     pthread_mutex_lock(&lock);
     size_t i = 0;
@@ -99,6 +103,8 @@ static void note_pid(int pid)
         workers[worker_count++].pid = pid;
     if (i < worker_count)
         workers[i].answers++;
+    if (times)
+        fprintf(times, "%lld %lld %d\n", (long long)(start_us - begin_us), (long long)latency_us, pid);
     pthread_mutex_unlock(&lock);
 }
 
@@ -112,8 +118,8 @@ static void note_time(int64_t ms)
 /* Until the ticket's time has come, or the end. */
 static void wait_turn(int64_t ticket)
 {
-    int64_t due_ms = rate > 0 ? begin_ms + (int64_t)((double)ticket * 1000 / rate) : 0;
-    while (!atomic_load(&stopping) && now_ms() < due_ms)
+    int64_t due_us = rate > 0 ? begin_us + (int64_t)((double)ticket * 1000000 / rate) : 0;
+    while (!atomic_load(&stopping) && now_us() < due_us)
         rest(1);
 }
 
@@ -144,12 +150,14 @@ static void *client(void *unused)
         const struct shot *shot = mix[(size_t)ticket % mix_size];
         const char *reason = NULL;
         int pid = 0;
-        int64_t start_ms = now_ms();
-        switch (ask(shot, &line, &reason, &pid)) {
+        int64_t start_us = now_us();
+        enum outcome outcome = ask(shot, &line, &reason, &pid);
+        int64_t latency_us = now_us() - start_us;
+        switch (outcome) {
         case OUTCOME_RIGHT:
             atomic_fetch_add(&right, 1);
-            note_pid(pid);
-            note_time(now_ms() - start_ms);
+            note_answer(pid, start_us, latency_us);
+            note_time(latency_us / 1000);
             break;
         case OUTCOME_REFUSED:
             atomic_fetch_add(&refused, 1);
@@ -170,14 +178,14 @@ static void *client(void *unused)
 }
 
 /* Reason texts are ours and need no escapes. */
-static void report(int64_t start_ms, bool done)
+static void report(bool done)
 {
     int64_t ok = atomic_load(&right), gone = atomic_load(&lost);
     printf(
         "{\"open\":%d,\"sent\":%lld,\"ok\":%lld,\"lost\":%lld,\"refused\":%lld,\"elapsed_ms\":%lld,\"slowest_ms\":%lld,"
         "\"stale\":%lld,\"stale_posts\":%lld,\"connections\":%lld",
         atomic_load(&exchanges_open), (long long)(ok + gone), (long long)ok, (long long)gone,
-        (long long)atomic_load(&refused), (long long)(now_ms() - start_ms),
+        (long long)atomic_load(&refused), (long long)((now_us() - begin_us) / 1000),
         (long long)atomic_load(&slowest_ms), (long long)atomic_load(&stale),
         (long long)atomic_load(&stale_posts), (long long)atomic_load(&connections));
     pthread_mutex_lock(&lock);
@@ -215,7 +223,8 @@ static int usage(const char *why)
     fprintf(stderr,
             "load: %s\nusage: load (--http HOST:PORT | --fastcgi ADDRESS | --scgi ADDRESS) [--clients N]"
             " [--requests N] [--seconds S] [--keep] [--rate N]"
-            " [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]\n",
+            " [--mix SPEC] [--prefix URI] [--script FILE] [--timeout-ms N] [--connect-ms N]"
+            " [--times FILE]\n",
             why);
     return 64;
 }
@@ -225,7 +234,7 @@ static int run(long clients, double seconds)
     pthread_t *threads = calloc((size_t)clients, sizeof *threads);
     if (!threads)
         return 70;
-    int64_t start_ms = begin_ms = now_ms();
+    begin_us = now_us();
     long started = 0;
     for (; started < clients; started++) {
         atomic_fetch_add(&running, 1);
@@ -235,17 +244,17 @@ static int run(long clients, double seconds)
         }
     }
     for (int64_t next_ms = 0; atomic_load(&running) > 0; rest(2)) {
-        int64_t age_ms = now_ms() - start_ms;
+        int64_t age_ms = (now_us() - begin_us) / 1000;
         if (seconds > 0 && age_ms >= (int64_t)(seconds * 1000))
             atomic_store(&stopping, 1);
         if (age_ms >= next_ms) {
-            report(start_ms, false);
+            report(false);
             next_ms = age_ms + 50;
         }
     }
     for (long i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
-    report(start_ms, true);
+    report(true);
     free(threads);
     return atomic_load(&lost) || atomic_load(&refused) || started < clients ? 1 : 0;
 }
@@ -258,13 +267,21 @@ int main(int argc, char **argv)
     long clients = 8;
     double seconds = 0;
     static const struct option options[] = {
-        {"http", required_argument, NULL, 'h'},       {"fastcgi", required_argument, NULL, 'f'},
-        {"scgi", required_argument, NULL, 'g'},       {"clients", required_argument, NULL, 'c'},
-        {"requests", required_argument, NULL, 'n'},   {"seconds", required_argument, NULL, 's'},
-        {"mix", required_argument, NULL, 'm'},        {"prefix", required_argument, NULL, 'p'},
-        {"script", required_argument, NULL, 'S'},     {"timeout-ms", required_argument, NULL, 't'},
-        {"connect-ms", required_argument, NULL, 'C'}, {"keep", no_argument, NULL, 'k'},
-        {"rate", required_argument, NULL, 'r'},       {0},
+        {"http", required_argument, NULL, 'h'},
+        {"fastcgi", required_argument, NULL, 'f'},
+        {"scgi", required_argument, NULL, 'g'},
+        {"clients", required_argument, NULL, 'c'},
+        {"requests", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 's'},
+        {"mix", required_argument, NULL, 'm'},
+        {"prefix", required_argument, NULL, 'p'},
+        {"script", required_argument, NULL, 'S'},
+        {"timeout-ms", required_argument, NULL, 't'},
+        {"connect-ms", required_argument, NULL, 'C'},
+        {"keep", no_argument, NULL, 'k'},
+        {"rate", required_argument, NULL, 'r'},
+        {"times", required_argument, NULL, 'T'},
+        {0},
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
@@ -309,6 +326,11 @@ int main(int argc, char **argv)
         case 'r':
             rate = strtod(optarg, NULL);
             break;
+        case 'T':
+            times = fopen(optarg, "we");
+            if (!times)
+                return usage("the file for --times cannot be written");
+            break;
         default:
             return usage("unknown option");
         }
@@ -323,6 +345,8 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     int code = run(clients, seconds);
+    if (times && fclose(times) != 0)
+        code = 74;
     for (size_t i = 0; i < SHOTS; i++)
         shot_fini(&shots[i]);
     return code;
