@@ -8,11 +8,9 @@ OUTPUT gets the figures as JSON. FCGIPOOL_BUILD names the build directory.
 
 import argparse
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,52 +18,25 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
+import servers  # noqa: E402
 from kit import build, kinds  # noqa: E402
 from kit.load import Load  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
 from kit.pool import Pool  # noqa: E402
-from kit.wait import wait_until  # noqa: E402
 
 WORKERS, LIMIT, CLIENTS, KEPT = 6, 50, 4, 3
 MIX = "GET:10*4,GET:10?delay=2,POST:100*2,POST:20000"
 # What nginx does with a request whose kept connection has ended: as it comes, and where POST is known to be safe.
 RETRIES = {"default": "error timeout", "non_idempotent": "error timeout non_idempotent"}
 
-FPM = """\
-[global]
-error_log = {directory}/fpm.log
-log_level = debug
-daemonize = no
-[www]
-listen = {directory}/fpm.sock
-pm = static
-pm.max_children = {workers}
-pm.max_requests = {limit}
-clear_env = no
-{user}
-"""
 
-
-class Fpm:
+class Fpm(servers.Fpm):
     def __init__(self, directory):
-        self.directory = directory
-        self.address = f"unix:{directory}/fpm.sock"
-        program = shutil.which("php-fpm") or next(map(str, sorted(Path("/usr/sbin").glob("php-fpm*"))), None)
-        if not program:
-            sys.exit("php-fpm is missing: run scripts/bench, which installs it")
-        user = "user = root\ngroup = root" if os.geteuid() == 0 else ""
-        (directory / "fpm.conf").write_text(FPM.format(directory=directory, workers=WORKERS, limit=LIMIT, user=user))
-        self.process = subprocess.Popen(
-            [program, "-n", "-d", "post_max_size=64M", "-y", str(directory / "fpm.conf"), *(["-R"] if user else [])],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        wait_until((directory / "fpm.sock").exists, 20, "php-fpm")
+        super().__init__(directory, ["pm = static", f"pm.max_children = {WORKERS}", f"pm.max_requests = {LIMIT}"],
+                         "-n", "-d", "post_max_size=64M")
 
     def recycled(self):
         return len(re.findall(r"child \d+ exited with code 0", (self.directory / "fpm.log").read_text()))
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(20)
 
 
 class Ours:
