@@ -3,7 +3,7 @@
 parts stay.
 
 usage: scripts/results.py sim OUTPUT | system JUNIT_XML | fuzz FIGURES | overhead JSON |
-       recycling JSON | simulate JSON
+       recycling JSON | simulate JSON | scaling JSON
 RESULTS (environment) is the file to write, this tree's unless set.
 """
 
@@ -119,10 +119,101 @@ def simulate(path):
                    f"{square['bound']}{'' if ratio <= square['bound'] else ' (missed)'}.\n")
 
 
+def milliseconds(value):
+    return "" if value is None else f"{value:,.0f}"
+
+
+def missed(is_kept):
+    return "" if is_kept else " (missed)"
+
+
+def side_by_side(figures):
+    clients = figures["clients"]
+    text = (f"The same client on a unix socket, the same work, at most {clients} workers each; beside that the settings are "
+            "those that come with each, but for what is named. \"burn\" is processor time of the worker's own. Each was "
+            f"measured {figures['rounds']} times, the middle one counts. Latencies in ms.\n\n"
+            f"Step: {clients} clients begin at once on an idle pool, and each sends a request as soon as it has the answer to "
+            "the last one; latencies are of the requests of the first 10 s. A worker serves from its first answer, less the "
+            "time of service.\n\n![Workers that serve after a step](scaling.svg)\n\n"
+            f"| server | work | all {clients} workers serve | p50 | p95 | p99 | longest | answers | failed |\n"
+            "|---|---|---|---|---|---|---|---|---|\n")
+    for each in figures["step"]:
+        after = (f"after {each['all_s']:.2f} s" if each["all_s"] is not None
+                 else f"no: {len(each['begun'])} after {each['waited_s']} s")
+        text += (f"| {each['server']} | {each['work']} | {after} | "
+                 + " | ".join(milliseconds(each[name]) for name in ("p50", "p95", "p99", "p100"))
+                 + f" | {each['answers']:,} | {each['failed']} |\n")
+    text += (f"\nBurst: {clients} requests at once onto an idle pool, and no more.\n\n"
+             "| server | work | served | workers | p50 | p99 |\n|---|---|---|---|---|---|\n")
+    for each in figures["burst"]:
+        text += (f"| {each['server']} | {each['work']} | {each['answers']} of {clients} | {each['workers']} | "
+                 f"{milliseconds(each['p50'])} | {milliseconds(each['p99'])} |\n")
+    return text
+
+
+def reaction(figures):
+    times, promised = figures["times_ms"], figures["promised_ms"]
+    counts = [sum(int(each) == bucket for each in times) for bucket in range(promised)]
+    counts.append(sum(each >= promised for each in times))
+    names = [f"{bucket} to {bucket + 1}" for bucket in range(promised)] + [f"{promised} and more"]
+    used = [number for number, count in enumerate(counts) if count]
+    text = (f"\nReaction: from just before a client connects, and takes the only worker, to the first accept of the "
+            f"worker that is started for that; {len(times):,} times, a C worker, min 1, max 2. Median "
+            f"{figures['median_ms']:.1f} ms, promised {promised}{missed(figures['median_ms'] <= promised)}; longest "
+            f"{max(times):.1f} ms.\n\n")
+    return (text + "| ms | " + " | ".join(names[number] for number in used) + " |\n|---"
+            + "|---" * len(used) + "|\n| events | " + " | ".join(str(counts[number]) for number in used) + " |\n")
+
+
+def cpu(rows):
+    text = ("\nThe master's processor time, of one core, while C workers get 20,000 requests a second, or what the machine "
+            "gives:\n\n| workers | requests/s | percent | promised less than | times it slept, a second | failed |\n"
+            "|---|---|---|---|---|---|\n")
+    for each in rows:
+        text += (f"| {each['workers']} ({each['count']} at the end) | {each['rate']:,.0f} | {each['percent']:.2f} | "
+                 f"{each['promised']}{missed(each['percent'] < each['promised'])} | {each['switches']:.0f} | "
+                 f"{each['failed']} |\n")
+    return text
+
+
+def growth(figures):
+    if "skipped" in figures:
+        return f"\nMany workers: {figures['many']:,} are more than this machine can have: {figures['skipped']}.\n"
+    few, many = (figures["at"][str(figures[name])] for name in ("few", "many"))
+    text = (f"\nMany workers: processor time of the master for one event, median, in µs; {figures['few']} workers and "
+            f"{figures['many']:,}.\n\n| event | {figures['few']} | {figures['many']:,} | ratio | promised |\n"
+            "|---|---|---|---|---|\n")
+    for what, name in (("a crash, and the respawn", "crash"), ("TTIN, and the start", "ttin"),
+                       ("woken by the last idle worker that is taken", "saturation")):
+        ratio, promised = many[name] / few[name], figures["promised"]
+        text += (f"| {what} | {few[name]:,.0f} | {many[name]:,.0f} | {ratio:.1f} | "
+                 f"{promised}{missed(ratio <= promised)} |\n")
+    promised = figures["promised_status_ms"]
+    return (f"{text}\n`status --json`: {few['status_ms']:.1f} ms and {many['status_ms']:.1f} ms, promised {promised}"
+            f"{missed(many['status_ms'] < promised)}. While all have requests in hand, the master uses "
+            f"{few['in_hand_percent']:.2f} % and {many['in_hand_percent']:.2f} % of a core.\n")
+
+
+def shrink(rows):
+    text = ("\nShrink: time from the end of the load to the fewest workers.\n\n| load left | spare | workers | floor | fewest | "
+            "seconds | idle_timeout, s | failed |\n|---|---|---|---|---|---|---|---|\n")
+    for each in rows:
+        text += (f"| {each['load']} | {each['spare']} | {each['most']} | {each['floor']} | "
+                 f"{each['least']}{missed(each['least'] == each['floor'])} | {each['seconds']:.1f} | "
+                 f"{each['idle_timeout_s']} | {each['failed']} |\n")
+    return text
+
+
+def scaling(path):
+    figures = json.loads(path.read_text())
+    return (side_by_side(figures) + reaction(figures["reaction"]) + cpu(figures["cpu"]) + growth(figures["growth"])
+            + shrink(figures["shrink"]))
+
+
 PARTS = {"sim": ("Simulation", sim), "system": ("System tests", system), "fuzz": ("Fuzzing", fuzz),
          "overhead": ("Cost of being looked into", overhead),
          "recycling": ("Recycling behind kept connections", recycling),
-         "simulate": ("Scaling against the rules of others", simulate)}
+         "simulate": ("Scaling against the rules of others", simulate), "scaling": ("Scaling", scaling)}
 
 
 def provenance():

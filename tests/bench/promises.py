@@ -140,7 +140,7 @@ def per_start(pool, what, count):
 
 def idle_many(top, number, quick):
     """A crash with its respawn, TTIN, and the status of a pool whose workers are idle."""
-    count = 5 if quick else 20
+    count = 3 if quick else 20
     pool = many(top, f"idle{number}", workers=number)
     try:
         victims = iter(children(pool.pid))
@@ -217,8 +217,9 @@ def growth(top, quick):
 
 def shrink(top, quick):
     rows, most, idle_s = [], 20, 2 if quick else 10
-    for name, rate in (("none", None), ("1 request a second", 1)):
-        pool = pool_of(top, f"shrink{len(rows)}", workers={"min": 1, "max": most}, idle_timeout=idle_s).up()
+    for name, rate, spare in (("none", None, "auto"), ("1 request a second", 1, "auto"), ("1 request a second", 1, 0)):
+        pool = pool_of(top, f"shrink{len(rows)}", workers={"min": 1, "max": most, "spare": spare},
+                       idle_timeout=idle_s).up()
         trickle = None
         try:
             load = Load(pool.directory, 0, pool.address, clients=most, mix="GET:10?delay=100")
@@ -240,7 +241,7 @@ def shrink(top, quick):
             if trickle:
                 trickle.kill()
             pool.close()
-        rows.append({"load": name, "most": most, "floor": 1, "idle_timeout_s": idle_s, "least": least, "seconds": at_s,
-                     "failed": lost})
+        rows.append({"load": name, "spare": spare, "most": most, "floor": 1, "idle_timeout_s": idle_s,
+                     "least": least, "seconds": at_s, "failed": lost})
         print(f"shrink: {rows[-1]}", flush=True)
     return rows

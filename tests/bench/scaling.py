@@ -8,6 +8,7 @@ build directory.
 """
 
 import argparse
+import itertools
 import json
 import math
 import shutil
@@ -31,6 +32,7 @@ CLIENTS = 50
 LATENCY_S = 10  # of a step, the requests that begin so soon count for its latencies
 CALM_S = 3      # before a load begins
 ROUNDS = 3
+QUICK_S = 8     # the longest step, with --quick
 # name, mix, time of service, how long to wait for all workers
 WORKS = [("sleep 500 ms", "GET:10?delay=500", 0.5, 60), ("burn 5 ms", "GET:10?burn=5", 0.005, 20)]
 
@@ -72,21 +74,22 @@ def percentile(times, percent):
     return sorted(times)[max(0, math.ceil(len(times) * percent / 100) - 1)] if times else None
 
 
-def run(start, idle, directory, load):
-    """What load(server) returns, beside a server that has been idle for a while."""
-    directory.mkdir()
-    server = start(directory)
+def run(server, work, measure, directory, quick):
+    """The figures of one round, with a server that has been idle for a while."""
+    _, start, idle = server
+    running = start(directory)
     try:
-        wait_until(lambda: server.workers() == idle, 20, f"{idle} idle workers")
+        wait_until(lambda: running.workers() == idle, 20, f"{idle} idle workers")
         time.sleep(CALM_S)
-        return load(server)
+        return measure(running, work, directory, quick)
     finally:
-        server.close()
+        running.close()
 
 
 def latencies(result, answers):
     times = [latency / 1000 for _, latency, _ in answers]
-    return {"answers": len(times), "workers": len({pid for _, _, pid in answers}), "failed": result.lost + result.refused,
+    return {"answers": len(times), "workers": len({pid for _, _, pid in answers}),
+            "failed": result.lost + result.refused,
             **{f"p{percent}": percentile(times, percent) for percent in (50, 95, 99, 100)}}
 
 
@@ -101,9 +104,10 @@ def first_served(times, service_s):
     return sorted(first.values())
 
 
-def step(server, work, directory):
+def step(server, work, directory, quick):
     """50 clients that begin at once, and each sends the next request when it has the answer."""
     _, mix, service_s, limit_s = work
+    latency_s, limit_s = (min(each, QUICK_S) if quick else each for each in (LATENCY_S, limit_s))
     load = Load(directory, 0, server.address, clients=CLIENTS, mix=mix, script=server.script, times=True,
                 timeout_ms=120000)
     try:
@@ -111,22 +115,22 @@ def step(server, work, directory):
 
         def over():
             passed, now = time.monotonic() - start, load.progress()
-            return passed >= limit_s or (passed >= LATENCY_S and now and len(now.pids) >= CLIENTS)
-        time.sleep(LATENCY_S)
+            return passed >= limit_s or (passed >= latency_s and now and len(now.pids) >= CLIENTS)
+        time.sleep(latency_s)
         wait_until(over, limit_s + 5, "the end of the step")
         result = load.stop(150)
     finally:
         load.kill()
     times = load.times()
     begun = first_served(times, service_s)
-    return {**latencies(result, [each for each in times if each[0] < 1e6 * LATENCY_S]), "begun": begun[:CLIENTS],
+    return {**latencies(result, [each for each in times if each[0] < 1e6 * latency_s]), "begun": begun[:CLIENTS],
             "waited_s": limit_s,
             "all_s": begun[CLIENTS - 1] if len(begun) >= CLIENTS else None}
 
 
 # ---- a burst ----
 
-def burst(server, work, directory):
+def burst(server, work, directory, _quick):
     load = Load(directory, 0, server.address, clients=CLIENTS, requests=CLIENTS, mix=work[1], script=server.script,
                 times=True, timeout_ms=120000)
     try:
@@ -143,36 +147,42 @@ def middle(rounds):
 
 def side_by_side(top, options):
     rows = {"step": [], "burst": []}
-    for what, measure in (("step", step), ("burst", burst)):
-        for work in WORKS:
-            for name, start, idle in SERVERS:
-                if options.only not in f"{what}-{work[0]}-{name}":
-                    continue
-                rounds = []
-                for _ in range(1 if options.quick else ROUNDS):
-                    directory = Path(tempfile.mkdtemp(dir=top))
-                    rounds.append(run(start, idle, directory / "server",
-                                      lambda server: measure(server, work, directory)))
-                row = {"server": name, "work": work[0], **middle(rounds), "rounds": len(rounds)}
-                rows[what].append(row)
-                print(f"{what}, {work[0]}, {name}: "
-                      + ", ".join(f"{key} {value}" for key, value in row.items()
-                                  if key not in ("begun", "server", "work")), flush=True)
+    works = WORKS[:1] if options.quick else WORKS
+    for measure, work, server in itertools.product((step, burst), works, SERVERS):
+        what = f"{measure.__name__}-{work[0]}-{server[0]}"
+        if options.only not in what:
+            continue
+        rounds = [run(server, work, measure, Path(tempfile.mkdtemp(dir=top)), options.quick)
+                  for _ in range(1 if options.quick else ROUNDS)]
+        row = {"server": server[0], "work": work[0], **middle(rounds)}
+        rows[measure.__name__].append(row)
+        shown = {name: value for name, value in row.items() if name not in ("begun", "server", "work")}
+        print(f"{what}: {shown}", flush=True)
     return rows
 
 
 # ---- the plot ----
 
+COLOURS = {"php-fpm": ["#08306b", "#2171b5", "#6baed6"], "uWSGI": ["#67000d", "#cb181d", "#fb6a4a", "#fcae91"],
+           "fcgipool, php-cgi": ["#b8860b", "#e6b800"], "fcgipool, C": ["#00441b", "#41ab5d"]}
+
+
+def colours(names):
+    """Shades of one colour for those of a family."""
+    left = {family: iter(shades) for family, shades in COLOURS.items()}
+    return [next(left[next(each for each in left if name.startswith(each))]) for name in names]
+
+
 def plot(rows, path):
     """Workers that serve, over the time since the step, on a logarithmic scale."""
     blocks, curves = "", []
-    for number, row in enumerate(rows):
+    for number, (row, colour) in enumerate(zip(rows, colours(row["server"] for row in rows))):
         points = [(max(at, 0.001), count) for count, at in enumerate(row["begun"], 1)]
         points.append((WORKS[0][3], len(points)))
         blocks += f"$curve{number} << END\n" + "".join(f"{at:.4f} {count}\n" for at, count in points) + "END\n"
-        curves.append(f'$curve{number} with steps linewidth 2 title "{row["server"]}"')
+        curves.append(f'$curve{number} with steps linewidth 2 linecolor "{colour}" title "{row["server"]}"')
     script = f"""{blocks}
-set terminal svg size 900,520 background "white" font "sans,12"
+set terminal svg size 900,680 background "white" font "sans,12"
 set output "{path}"
 set title "{CLIENTS} clients begin at once, each request takes {WORKS[0][2] * 1000:.0f} ms"
 set logscale x
@@ -180,7 +190,7 @@ set xrange [0.001:{WORKS[0][3]}]
 set yrange [0:{CLIENTS + 2}]
 set xlabel "seconds since the step"
 set ylabel "workers that serve"
-set key outside right
+set key below vertical maxrows 6 Left reverse width 2
 set grid
 plot {", ".join(curves)}
 """
