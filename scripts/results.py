@@ -160,7 +160,7 @@ def reaction(figures):
     text = (f"\nReaction: from just before a client connects, and takes the only worker, to the first accept of the "
             f"worker that is started for that; {len(times):,} times, a C worker, min 1, max 2. Median "
             f"{figures['median_ms']:.1f} ms, promised {promised}{missed(figures['median_ms'] <= promised)}; longest "
-            f"{max(times):.1f} ms.\n\n")
+            f"{max(times):.1f} ms; {figures['none']} times no worker came.\n\n")
     return (text + "| ms | " + " | ".join(names[number] for number in used) + " |\n|---"
             + "|---" * len(used) + "|\n| events | " + " | ".join(str(counts[number]) for number in used) + " |\n")
 
