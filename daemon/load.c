@@ -111,11 +111,10 @@ static int64_t next_look_ms(struct master *master, const struct load *load)
 {
     const struct load_watch *watch = &master->load;
     bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
-    bool nobody = policy_capacity(&master->policy) == 0;
     int64_t next_ms = NEVER_MS;
-    if (nobody && !load->queued)
+    if (load->workers == 0 && !load->queued)
         await_knock(master);
-    else if (nobody)
+    else if (policy_capacity(&master->policy) == 0)
         next_ms = LATER_MS;
     else if (full || (telling(master, load->workers) && !await_saturation(master)))
         next_ms = may_grow(master) ? SOON_MS : LATER_MS;

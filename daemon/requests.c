@@ -109,10 +109,11 @@ static void report_overdue(struct glance *glance, uint32_t slot, unsigned overdu
 static void see_busy(struct glance *glance, uint32_t slot, const struct page_view *view)
 {
     const struct settings *settings = &glance->master->settings;
-    /* Who waits in the same worker may have a request in hand the next moment. */
+    /* Who waits in the same worker may have a request in hand the next moment; and whose connection is not
+     * closed may lose the end of its answer. */
     unsigned overdue = 0;
-    unsigned others =
-        view->scan.overflow + view->scan.unlisted + view->scan.waiting + view->scan.numbers[PAGE_CONNECTED];
+    unsigned others = view->scan.overflow + view->scan.unlisted + view->scan.waiting +
+                      view->scan.numbers[PAGE_CONNECTED] + view->scan.numbers[PAGE_FINISHING];
     bool news;
     for (uint32_t i = 0; i < view->connection_count; i++) {
         const struct page_view_connection *c = &view->connections[i];

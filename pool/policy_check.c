@@ -39,7 +39,7 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
         if (broken)
             return broken;
     }
-    if (policy->wanted < policy->floor && policy->state < POOL_STOPPING)
+    if (policy->wanted < policy->floor)
         return "no fewer workers than the floor";
     if (!settings_static(policy->settings) && policy->wanted > policy->settings->workers_max)
         return "no more workers than workers.max";

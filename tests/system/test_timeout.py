@@ -28,6 +28,11 @@ def hang(pool, script):
     return client, time.monotonic()
 
 
+def is_hung(worker):
+    """A request of the load that hangs is in its hand, and seen whole."""
+    return ((worker["current"] or {}).get("uri") or "").startswith("/hung")
+
+
 def worker_of_the_hung(pool):
     status = pool.wait_status(lambda status: [each for each in status["workers"]
                                               if (each["current"] or {}).get("uri") == HUNG], what="the hung request")
@@ -44,10 +49,10 @@ def test_hung_request(kind, listen, make_pool, make_load, record_property):
     address, ages = pool.status()["listen"], []
     for number in range(1, build.count(1, 10) + 1):
         load = make_load(address, scgi=scgi, clients=1, requests=1, script=script, prefix="/hung", mix="GET:5?delay=600000")
-        status = pool.wait_status(lambda status: any((each["current"] or {}).get("uri", "").startswith("/hung")
+        status = pool.wait_status(lambda status: any(is_hung(each)
                                                      for each in status["workers"]), what="the hung request")
         begun = time.monotonic()
-        hung = next(each for each in status["workers"] if each["current"])
+        hung = next(each for each in status["workers"] if is_hung(each))
         begun -= hung["current"]["age_ms"] / 1000
         others = set(pool.serving(status)) - {hung["pid"]}
         rest = make_load(address, scgi=scgi, clients=1, script=script, mix="GET:10*5,POST:5000,GET:100?delay=5")

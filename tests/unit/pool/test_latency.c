@@ -30,6 +30,16 @@ static void nothing_measured_is_zero(void **state)
     assert_int_equal(latency_percentile(&latency, 500), 0);
 }
 
+static void the_mean_weighs_by_number(void **state)
+{
+    (void)state;
+    struct latency latency = {0};
+    assert_int_equal(latency_mean(&latency), 0);
+    measure(&latency, 2, 3);
+    measure(&latency, 10, 1);
+    assert_int_equal(latency_mean(&latency), 4);
+}
+
 static void short_times_are_exact(void **state)
 {
     (void)state;
@@ -123,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_measured_is_zero),
+        cmocka_unit_test(the_mean_weighs_by_number),
         cmocka_unit_test(short_times_are_exact),
         cmocka_unit_test(long_times_are_near),
         cmocka_unit_test(the_last_bucket_tells_its_lower_bound),

@@ -611,7 +611,7 @@ static void broken_invariants_are_found(void **state)
     slots[0].state = SLOT_ABORTING;
     assert_non_null(policy_check(&policy, now_ms));
     slots[0] = saved;
-    policy.wanted = 2;
+    policy.wanted = policy.floor = 2;
     assert_non_null(policy_check(&policy, now_ms));
     policy = good;
     policy.backoff.until_ms = now_ms + 30001;

@@ -380,6 +380,27 @@ static void memory_holds_the_load_back_but_not_the_floor(void **state)
     happens(EVENT_MEMORY, 0, INT64_MAX);
     assert_int_equal(policy.wanted, 6);
     assert_false(policy_is_held(&policy));
+    is_seen(2, 100); /* that workers.max does not allow more is not for memory */
+    assert_false(policy_is_held(&policy));
+}
+
+static void a_static_pool_is_not_held(void **state)
+{
+    (void)state;
+    settings.workers_max = settings.workers_min = 3;
+    run();
+    is_seen(3, 100);
+    happens(EVENT_MEMORY, 0, 1);
+    assert_int_equal(policy.wanted, 3);
+    assert_false(policy_is_held(&policy));
+}
+
+static void there_are_slots_for_the_largest_pool(void **state)
+{
+    (void)state;
+    settings.workers_max = 40;
+    assert_int_equal(policy_slots_for(&settings, 1), policy_slots_for(&settings, 40));
+    assert_true(policy_slots_for(&settings, 50) > policy_slots_for(&settings, 40));
 }
 
 static void memory_allows_what_fits(void **state)
@@ -548,6 +569,8 @@ int main(void)
         TEST(a_long_slope_is_remembered_from_above),
         TEST(the_idle_ones_go_first),
         TEST(memory_holds_the_load_back_but_not_the_floor),
+        TEST(a_static_pool_is_not_held),
+        TEST(there_are_slots_for_the_largest_pool),
         TEST(memory_allows_what_fits),
         TEST(the_floor_is_moved_by_hand),
         TEST(the_floor_of_a_pool_on_demand_may_be_0),
