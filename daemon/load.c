@@ -151,12 +151,14 @@ static void look_at(struct master *master, const bool *busy_slots)
 
 /* ---- workers that nobody sees into ---- */
 
-static void make_room(struct load_watch *watch, uint32_t slot_count)
+/* Nobody is busy, as far as is known. */
+static void forget_busy(struct load_watch *watch, uint32_t slot_count)
 {
-    if (watch->slot_count >= slot_count)
-        return;
-    watch->busy = memory_must(reallocarray(watch->busy, slot_count, sizeof *watch->busy));
-    watch->slot_count = slot_count;
+    if (watch->slot_count < slot_count) {
+        watch->busy = memory_must(reallocarray(watch->busy, slot_count, sizeof *watch->busy));
+        watch->slot_count = slot_count;
+    }
+    memset(watch->busy, 0, watch->slot_count * sizeof *watch->busy);
 }
 
 static bool is_blind(const struct master *master, uint32_t slot)
@@ -169,7 +171,7 @@ static void look_at_blind(struct master *master)
     struct load_watch *watch = &master->load;
     __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
     bool unreadable;
-    make_room(watch, master->policy.slot_count);
+    forget_busy(watch, master->policy.slot_count);
     watch->blind = watch->blind_busy = 0;
     for (uint32_t i = 0; i < master->policy.slot_count; i++) {
         if (!is_blind(master, i))
@@ -209,8 +211,7 @@ void load_begin(struct master *master)
     struct load_watch *watch = &master->load;
     watch->telling = watch->places = watch->waiting = 0;
     watch->blind = 0;
-    make_room(watch, master->policy.slot_count);
-    memset(watch->busy, 0, watch->slot_count * sizeof *watch->busy);
+    forget_busy(watch, master->policy.slot_count);
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
         watch->blind += is_blind(master, i);
 }

@@ -233,6 +233,7 @@ def test_worker_cannot_lie_about_its_socket(directory, make_pool):
     """A dead master's worker has another listening socket in the place of the pool's: it is not taken over."""
     pool = make_pool(command=[build.worker("bad"), "other-listener", str(directory / "his.sock")], workers=1).start()
     wait_until(lambda: (directory / "his.sock").exists(), 10, "the other socket")
+    pool.wait_status(lambda status: status["workers"], what="the worker in the books")
     pool.process.kill()
     pool.process.wait()
     pool.write(command=[build.worker("echo_fcgx")])
