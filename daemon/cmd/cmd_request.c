@@ -83,9 +83,11 @@ static void environment_fini(struct environment *environment)
 static int parse_operand(int argc, char **argv, struct request_options *options)
 {
     if (options->to)
-        return optind == argc ? GOES_ON : request_fail(EXIT_USAGE, "either --to or a control file, not both");
+        return optind == argc
+                   ? GOES_ON
+                   : options_fail("request", EXIT_USAGE, "either --to or a control file, not both");
     if (options->scgi)
-        return request_fail(EXIT_USAGE, "--scgi goes with --to; a control file has `protocol`");
+        return options_fail("request", EXIT_USAGE, "--scgi goes with --to; a control file has `protocol`");
     options->file = options_file(argc, argv, optind);
     return options->file ? GOES_ON : EXIT_USAGE;
 }
@@ -124,7 +126,7 @@ static int parse_options(int argc, char **argv, struct request_options *options)
             break;
         case PARAM:
             if (optarg[0] == '=' || !strchr(optarg, '='))
-                return request_fail(EXIT_USAGE, "--param takes NAME=VALUE, not \"%s\"", optarg);
+                return options_fail("request", EXIT_USAGE, "--param takes NAME=VALUE, not \"%s\"", optarg);
             options->params[options->param_count++] = optarg;
             break;
         case BODY:
@@ -132,7 +134,8 @@ static int parse_options(int argc, char **argv, struct request_options *options)
             break;
         case TIMEOUT:
             if (!options_seconds(optarg, &options->timeout_ms))
-                return request_fail(EXIT_USAGE, "--timeout takes a number of seconds up to %d, not \"%s\"",
+                return options_fail("request", EXIT_USAGE,
+                                    "--timeout takes a number of seconds up to %d, not \"%s\"",
                                     OPTIONS_SECONDS_MAX, optarg);
             break;
         case 'i':
@@ -159,7 +162,7 @@ static int read_body(struct request_options *options)
         standard_input ? dup(STDIN_FILENO) : open(options->body_file, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return request_fail(EXIT_USAGE, "%s: %s", options->body_file, strerror(errno));
+        return options_fail("request", EXIT_USAGE, "%s: %s", options->body_file, strerror(errno));
     for (;;) {
         ssize_t got;
 
@@ -169,7 +172,7 @@ static int read_body(struct request_options *options)
         }
         got = read(fd, options->body + options->body_length, size - options->body_length);
         if (got < 0)
-            return request_fail(EXIT_USAGE, "%s: %s", options->body_file, strerror(errno));
+            return options_fail("request", EXIT_USAGE, "%s: %s", options->body_file, strerror(errno));
         if (got == 0)
             return GOES_ON;
         options->body_length += (size_t)got;
@@ -250,7 +253,7 @@ static int target_of_pool(const char *file, struct address *ret_address, const s
         return EXIT_BAD_CONFIG;
     }
     if (address_parse(conf_text(conf, SETTING_ID_LISTEN), ret_address, &problem) < 0)
-        return request_fail(EXIT_BAD_CONFIG, "listen: %s", problem.text);
+        return options_fail("request", EXIT_BAD_CONFIG, "listen: %s", problem.text);
     *ret_dialect =
         strcmp(conf_text(conf, SETTING_ID_PROTOCOL), "scgi") == 0 ? &dialect_scgi : &dialect_fastcgi;
     return GOES_ON;
@@ -262,7 +265,7 @@ static int target_of_options(const struct request_options *options, struct addre
     struct problem problem;
 
     if (address_parse(options->to, ret_address, &problem) < 0)
-        return request_fail(EXIT_USAGE, "--to: %s", problem.text);
+        return options_fail("request", EXIT_USAGE, "--to: %s", problem.text);
     *ret_dialect = options->scgi ? &dialect_scgi : &dialect_fastcgi;
     return GOES_ON;
 }

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <stdarg.h>
 
 static const char usage[] =
     "usage: fcgipool simulate (--trace CSV | --generate KIND) [OPTION]... [FILE]\n"
@@ -78,17 +77,6 @@ static void simulate_fini(struct simulate *simulate)
     conf_free(simulate->conf);
 }
 
-__attribute__((format(printf, 2, 3))) static int fail(int status, const char *format, ...)
-{
-    va_list arguments;
-    fputs("fcgipool simulate: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    return status;
-}
-
 /* ---- options ---- */
 
 static void print_usage(FILE *stream)
@@ -107,7 +95,8 @@ static int parse_number(const char *name, const char *text, double low, double h
     char *end;
     double number = strtod(text, &end);
     if (end == text || *end || !(number >= low && number <= high))
-        return fail(EXIT_USAGE, "--%s takes a number from %g to %.0f, not \"%s\"", name, low, high, text);
+        return options_fail("simulate", EXIT_USAGE, "--%s takes a number from %g to %.0f, not \"%s\"", name,
+                            low, high, text);
     *ret_number = number;
     return GOES_ON;
 }
@@ -118,7 +107,8 @@ static int parse_seed(const char *text, struct simulate *simulate)
     errno = 0;
     long long seed = strtoll(text, &end, 10);
     if (end == text || *end || errno || seed < 0)
-        return fail(EXIT_USAGE, "--seed takes a whole number from 0 up, not \"%s\"", text);
+        return options_fail("simulate", EXIT_USAGE, "--seed takes a whole number from 0 up, not \"%s\"",
+                            text);
     simulate->seed = (uint64_t)seed;
     simulate->seed_set = true;
     return GOES_ON;
@@ -127,14 +117,17 @@ static int parse_seed(const char *text, struct simulate *simulate)
 static int parse_kind(const char *text, struct simulate *simulate)
 {
     simulate->kind = generate_find(text);
-    return simulate->kind ? GOES_ON : fail(EXIT_USAGE, "there is no kind \"%s\"; --help lists them", text);
+    return simulate->kind
+               ? GOES_ON
+               : options_fail("simulate", EXIT_USAGE, "there is no kind \"%s\"; --help lists them", text);
 }
 
 static int parse_plot(const char *text, struct simulate *simulate)
 {
     simulate->plot = text;
     return plot_is_known(text) ? GOES_ON
-                               : fail(EXIT_USAGE, "--plot takes a file.svg or file.png, not \"%s\"", text);
+                               : options_fail("simulate", EXIT_USAGE,
+                                              "--plot takes a file.svg or file.png, not \"%s\"", text);
 }
 
 static void add_rival(const char *name, struct simulate *simulate)
@@ -224,11 +217,12 @@ static int check_options(const struct simulate *simulate)
 {
     bool generated = simulate->clients >= 0 || simulate->rate >= 0 || simulate->service_ms >= 0;
     if (!simulate->trace_file == !simulate->kind)
-        return fail(EXIT_USAGE, "either --trace or --generate says what the load is");
+        return options_fail("simulate", EXIT_USAGE, "either --trace or --generate says what the load is");
     if (simulate->trace_file && (generated || simulate->seed_set))
-        return fail(EXIT_USAGE, "--seed, --clients, --rate and --service go with --generate");
+        return options_fail("simulate", EXIT_USAGE,
+                            "--seed, --clients, --rate and --service go with --generate");
     if (simulate->clients >= 0 && simulate->rate >= 0)
-        return fail(EXIT_USAGE, "either --clients or --rate, not both");
+        return options_fail("simulate", EXIT_USAGE, "either --clients or --rate, not both");
     return GOES_ON;
 }
 
@@ -283,7 +277,7 @@ static int generate_trace(struct simulate *simulate)
                        : simulate->clients >= 0 ? simulate->clients
                                                 : (double)settings->workers_max / 2;
     if (generate.clients * (double)generate.seconds * 1000 / service_ms > REQUESTS_MAX)
-        return fail(EXIT_USAGE, "that would be more than %d requests", REQUESTS_MAX);
+        return options_fail("simulate", EXIT_USAGE, "that would be more than %d requests", REQUESTS_MAX);
     generate_make(simulate->kind, &generate, &simulate->trace);
     return GOES_ON;
 }
@@ -304,7 +298,7 @@ static int make_managers(struct simulate *simulate)
     for (size_t i = 0; i < simulate->rival_count; i++) {
         struct manager *rival = rival_new(simulate->rivals[i], settings, fault, sizeof fault);
         if (!rival)
-            return fail(EXIT_USAGE, "%s", fault);
+            return options_fail("simulate", EXIT_USAGE, "%s", fault);
         simulate->managers[simulate->manager_count++] = rival;
     }
     return GOES_ON;
@@ -330,14 +324,16 @@ static int print(struct simulate *simulate)
     } else {
         report_print(&report, stdout);
     }
-    return fflush(stdout) == 0 ? GOES_ON : fail(EXIT_FAILED, "standard output: %s", strerror(errno));
+    return fflush(stdout) == 0
+               ? GOES_ON
+               : options_fail("simulate", EXIT_FAILED, "standard output: %s", strerror(errno));
 }
 
 static int plot(const struct simulate *simulate)
 {
     struct problem problem;
     if (plot_write(simulate->plot, simulate->outcomes, simulate->manager_count, &problem) < 0)
-        return fail(EXIT_FAILED, "%s", problem.text);
+        return options_fail("simulate", EXIT_FAILED, "%s", problem.text);
     return GOES_ON;
 }
 

@@ -5,6 +5,7 @@
 #include "pool/assert.h"
 
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,6 +27,18 @@ const char *options_file(int argc, char **argv, int index)
     fprintf(stderr, "fcgipool %s: no control file: name one, or have %s or %s\n", argv[0], usual[0],
             usual[1]);
     return NULL;
+}
+
+int options_fail(const char *command, int status, const char *format, ...)
+{
+    va_list arguments;
+    fflush(stdout);
+    fprintf(stderr, "fcgipool %s: ", command);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return status;
 }
 
 void options_sets_add(struct options_sets *sets, char *set)

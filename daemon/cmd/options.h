@@ -16,6 +16,11 @@
  * the files. A file that is named need not exist. */
 const char *options_file(int argc, char **argv, int index);
 
+/* Prints "fcgipool COMMAND: " and the complaint to standard error, behind what was printed so far. Returns
+ * `status`. */
+__attribute__((format(printf, 3, 4))) int options_fail(const char *command, int status, const char *format,
+                                                       ...);
+
 /* The overrides of --set, in order; the strings are argv's. */
 struct options_sets {
     char **items; /* owned */

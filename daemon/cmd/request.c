@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,19 +39,6 @@ static void exchange_fini(struct exchange *exchange)
         close(exchange->fd);
 }
 
-int request_fail(int status, const char *format, ...)
-{
-    va_list arguments;
-
-    fflush(stdout);
-    fputs("fcgipool request: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    return status;
-}
-
 /* Milliseconds until the deadline, for poll; -1 when there is none. */
 static int time_left(const struct exchange *exchange)
 {
@@ -74,21 +60,22 @@ static int connect_to(struct exchange *exchange, const struct address *address)
     address_format(address, name, sizeof name);
     exchange->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (exchange->fd < 0)
-        return request_fail(EXIT_FAILED, "socket: %s", strerror(errno));
+        return options_fail("request", EXIT_FAILED, "socket: %s", strerror(errno));
     if (left_ms >= 0 && setsockopt(exchange->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
-        return request_fail(EXIT_FAILED, "SO_SNDTIMEO: %s", strerror(errno));
+        return options_fail("request", EXIT_FAILED, "SO_SNDTIMEO: %s", strerror(errno));
     if (connect(exchange->fd, (const struct sockaddr *)&address->storage, address->length) == 0)
         return GOES_ON;
     switch (errno) {
     case ECONNREFUSED:
     case ENOENT:
-        return request_fail(EXIT_NO_MASTER, "%s: nobody listens there (%s)", name, strerror(errno));
+        return options_fail("request", EXIT_NO_MASTER, "%s: nobody listens there (%s)", name,
+                            strerror(errno));
     case EAGAIN:
     case EINPROGRESS:
     case ETIMEDOUT:
-        return request_fail(EXIT_NOT_NOW, "%s: timed out before the connection was made", name);
+        return options_fail("request", EXIT_NOT_NOW, "%s: timed out before the connection was made", name);
     default:
-        return request_fail(EXIT_FAILED, "%s: %s", name, strerror(errno));
+        return options_fail("request", EXIT_FAILED, "%s: %s", name, strerror(errno));
     }
 }
 
@@ -134,15 +121,15 @@ static int judge(const struct exchange *exchange)
     char complaint[256];
 
     if (fflush(stdout) != 0 || ferror(stdout))
-        return request_fail(EXIT_FAILED, "the answer could not be written: %s", strerror(errno));
+        return options_fail("request", EXIT_FAILED, "the answer could not be written: %s", strerror(errno));
     if (exchange->dialect->complains(&exchange->client, complaint, sizeof complaint))
-        return request_fail(EXIT_FAILED, "%s", complaint);
+        return options_fail("request", EXIT_FAILED, "%s", complaint);
     if (response->fault != WIRE_FAULT_NONE)
-        return request_fail(EXIT_FAILED, "received %s", wire_fault_text(response->fault));
+        return options_fail("request", EXIT_FAILED, "received %s", wire_fault_text(response->fault));
     if (!cgi_response_complete(response))
-        return request_fail(EXIT_FAILED, "received an answer without a complete response header");
+        return options_fail("request", EXIT_FAILED, "received an answer without a complete response header");
     if (response->status >= 500)
-        return request_fail(EXIT_FAILED, "the answer has status %u", response->status);
+        return options_fail("request", EXIT_FAILED, "the answer has status %u", response->status);
     return EXIT_DONE;
 }
 
@@ -160,7 +147,7 @@ static int receive_some(struct exchange *exchange)
         errno = ECONNRESET;
     }
     if (got < 0)
-        return request_fail(EXIT_FAILED, "the connection broke before the end of the request: %s",
+        return options_fail("request", EXIT_FAILED, "the connection broke before the end of the request: %s",
                             strerror(errno));
     if (got == 0)
         return judge(exchange);
@@ -198,9 +185,9 @@ static int run(struct exchange *exchange)
             ready.events |= POLLOUT;
         count = poll(&ready, 1, time_left(exchange));
         if (count < 0 && errno != EINTR)
-            return request_fail(EXIT_FAILED, "poll: %s", strerror(errno));
+            return options_fail("request", EXIT_FAILED, "poll: %s", strerror(errno));
         if (count == 0)
-            return request_fail(EXIT_NOT_NOW, "timed out before the answer was complete");
+            return options_fail("request", EXIT_NOT_NOW, "timed out before the answer was complete");
         if (count > 0 && ready.revents & POLLOUT)
             send_some(exchange);
         if (count > 0 && ready.revents & ~POLLOUT)
@@ -223,7 +210,7 @@ int request_run(const struct request *request)
     int status;
 
     if (fault != WIRE_FAULT_NONE)
-        return request_fail(EXIT_USAGE, "cannot send %s", wire_fault_text(fault));
+        return options_fail("request", EXIT_USAGE, "cannot send %s", wire_fault_text(fault));
     cgi_response_init(&exchange.response);
     status = connect_to(&exchange, &request->address);
     return status == GOES_ON ? run(&exchange) : status;

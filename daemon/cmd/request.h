@@ -27,8 +27,4 @@ struct request {
  * stderr. */
 int request_run(const struct request *request);
 
-/* Explains on stderr, after what stdout holds. Returns `status`, so that a failing function can end in
- * `return request_fail(...)`. */
-__attribute__((format(printf, 2, 3))) int request_fail(int status, const char *format, ...);
-
 #endif
