@@ -12,9 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define SOON_MS  10  /* while nobody is idle and there may be more workers: the queue grows unseen */
-#define BLIND_MS 50  /* while workers that nobody sees into may have work */
-#define LATER_MS 100 /* while nobody is idle and there are as many as there may be */
+#define BLIND_MS 50 /* while workers that nobody sees into may have work, the queue is looked at */
 #define LOOK_MS  1000
 
 /* ---- a look ---- */
@@ -45,10 +43,8 @@ static void see_pages(struct master *master, uint32_t workers, struct load *load
     load->places = clamp((int64_t)places, UINT32_MAX);
     int32_t now = pool ? __atomic_load_n(&pool->idle, __ATOMIC_SEQ_CST) : 0;
     int32_t low = pool ? __atomic_exchange_n(&pool->idle_low, now, __ATOMIC_SEQ_CST) : 0;
-    uint32_t idle = clamp(now, load->places);
-    load->busy = load->places - idle;
     /* While there were more or fewer of them, fewer were idle for that alone. */
-    load->peak = load->places - (watch->seen == workers ? clamp(low, idle) : idle);
+    load_count(load, now, watch->seen == workers ? low : now);
     watch->seen = workers;
 }
 
@@ -80,11 +76,6 @@ static void see(struct master *master, const bool *busy_slots, struct load *ret_
 
 /* ---- when to look again ---- */
 
-static bool may_grow(const struct master *master)
-{
-    return !settings_static(&master->settings) && master->policy.wanted < master->settings.workers_max;
-}
-
 static int64_t sooner(int64_t a_ms, int64_t b_ms)
 {
     return a_ms < b_ms ? a_ms : b_ms;
@@ -99,7 +90,7 @@ static void await_knock(struct master *master)
         (void)epoll_ctl(watch->epoll, EPOLL_CTL_MOD, master->listener.fd, &event);
 }
 
-/* One that is armed after the last place was taken would wait for the next time. */
+/* False when the last place was taken before that could be noticed. */
 static bool await_saturation(struct master *master)
 {
     master->load.armed = true;
@@ -107,23 +98,22 @@ static bool await_saturation(struct master *master)
     return __atomic_load_n(&master->pages.pool->idle, __ATOMIC_SEQ_CST) > 0;
 }
 
-static int64_t next_look_ms(struct master *master, const struct load *load)
+static int64_t next_look_ms(struct master *master, struct load *load)
 {
     const struct load_watch *watch = &master->load;
-    bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
-    int64_t next_ms = NEVER_MS;
-    if (load->workers == 0 && !load->queued)
-        await_knock(master);
-    else if (policy_capacity(&master->policy) == 0)
-        next_ms = LATER_MS;
-    else if (full || (telling(master, load->workers) && !await_saturation(master)))
-        next_ms = may_grow(master) ? SOON_MS : LATER_MS;
-    if (watch->blind && !settings_static(&master->settings)) {
-        if (load->queued || watch->blind_busy)
-            next_ms = sooner(next_ms, BLIND_MS);
-        else
-            await_knock(master);
+    int64_t next_ms = policy_look_ms(&master->policy, load);
+    bool knock = load->workers == 0;
+    if (next_ms == NEVER_MS && telling(master, load->workers) && !await_saturation(master)) {
+        load->busy = load->places;
+        next_ms = policy_look_ms(&master->policy, load);
     }
+    if (watch->blind && !settings_static(&master->settings)) {
+        knock = knock || !watch->blind_busy;
+        if (watch->blind_busy || load->queued)
+            next_ms = sooner(next_ms, BLIND_MS);
+    }
+    if (knock && !load->queued)
+        await_knock(master);
     return next_ms;
 }
 
@@ -140,9 +130,11 @@ static void run_after(struct master *master, int64_t ms)
 static void look_at(struct master *master, const bool *busy_slots)
 {
     struct load load;
+    master->load.worked = false;
     if (!policy_is_open(&master->policy) || master->policy.resting)
         return;
     see(master, busy_slots, &load);
+    master->load.worked = load.peak > 0 || load.queued > 0;
     if (load.queued > 0 || load.peak >= load.places)
         guard_look(master);
     master_load(master, &load);
@@ -248,11 +240,12 @@ void load_sample(struct master *master, uint64_t requests, const struct latency 
 
 /* Who died while he came or went has left the count wrong. The same difference twice, while nobody moves, is
  * no chance. */
-void load_quiet(struct master *master)
+bool load_quiet(struct master *master)
 {
     int64_t now = drift(master);
     if (now == master->load.drift)
         (void)__atomic_sub_fetch(&master->pages.pool->idle, (int32_t)now, __ATOMIC_SEQ_CST);
+    return !master->load.worked;
 }
 
 /* ---- life ---- */
@@ -264,10 +257,10 @@ void load_wake(struct master *master)
         return;
     master->load.armed = false;
     master->load.all_busy++;
-    if (may_grow(master))
+    if (policy_may_grow(&master->policy))
         look_at(master, NULL);
     else if (!ev_is_active(&master->load.look))
-        run_after(master, LATER_MS);
+        run_after(master, POLICY_LOOK_LATER_MS);
 }
 
 void load_ready(struct master *master, uint32_t slot)

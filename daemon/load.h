@@ -37,6 +37,7 @@ struct load_watch {
     uint32_t service_us;
     uint64_t requests;
 
+    bool worked; /* somebody had work at the last look of any kind, or since the one before it */
     uint32_t queue_peak;
     uint64_t all_busy; /* how often the last idle place was taken */
 };
@@ -60,7 +61,8 @@ void load_begin(struct master *master);
 void load_worker(struct master *master, uint32_t slot, const struct page_scan *scan);
 void load_sample(struct master *master, uint64_t requests, const struct latency *served);
 
-/* The look at all pages after a sample: still nothing was in hand. */
-void load_quiet(struct master *master);
+/* The look at all pages after a sample: still nothing was in hand. False when the sample saw that there had
+ * been work since the look before: what the policy knows of is then more than there is, and needs another. */
+bool load_quiet(struct master *master);
 
 #endif

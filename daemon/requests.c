@@ -105,15 +105,24 @@ static void report_overdue(struct glance *glance, uint32_t slot, unsigned overdu
     }
 }
 
+/* How many connections the worker may take in this moment, beside those that it has: by who waits, and by who
+ * is on his way to wait, unless he finds there that he is to leave. */
+static unsigned may_take(const struct page_scan *scan, enum slot_state state)
+{
+    unsigned open = scan->overflow;
+    for (unsigned i = 0; i < PAGE_STATES; i++)
+        open += scan->numbers[i];
+    unsigned here = state == SLOT_SERVING ? scan->acceptors : scan->waiting;
+    return scan->unlisted + (here > scan->waiting + open ? here - open : scan->waiting);
+}
+
 /* Requests in the hand of one worker. */
 static void see_busy(struct glance *glance, uint32_t slot, const struct page_view *view)
 {
     const struct settings *settings = &glance->master->settings;
-    /* Who waits in the same worker may have a request in hand the next moment; and whose connection is not
-     * closed may lose the end of its answer. */
+    enum slot_state state = glance->master->policy.slots[slot].state;
     unsigned overdue = 0;
-    unsigned others = view->scan.overflow + view->scan.unlisted + view->scan.waiting +
-                      view->scan.numbers[PAGE_CONNECTED] + view->scan.numbers[PAGE_FINISHING];
+    unsigned others = view->scan.overflow + view->scan.numbers[PAGE_CONNECTED] + may_take(&view->scan, state);
     bool news;
     for (uint32_t i = 0; i < view->connection_count; i++) {
         const struct page_view_connection *c = &view->connections[i];
@@ -271,8 +280,7 @@ static bool may_sleep(struct glance *glance)
     see_all(glance);
     if (glance->in_hand || glance->requests != glance->master->requests.sampled)
         return false;
-    load_quiet(glance->master);
-    return true;
+    return load_quiet(glance->master);
 }
 
 static void look_at_workers(struct master *master)

@@ -19,4 +19,8 @@ struct load {
     const bool *busy_slots; /* a slot each, borrowed for the step; NULL: not known */
 };
 
+/* Of the `places`, so many are idle now, and `low` were at the least since the look before: what workers
+ * tell, so neither need be possible. Sets busy and peak. */
+void load_count(struct load *load, int64_t idle, int64_t low);
+
 #endif

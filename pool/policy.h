@@ -27,6 +27,11 @@
 /* A quick stop waits at most this long between SIGABRT and SIGKILL. */
 #define POLICY_QUICK_MS 1000
 
+/* How long after a look at the load the next one comes while nobody is idle: when there may be more workers,
+ * for the queue grows unseen; and when there are as many as there may be. */
+#define POLICY_LOOK_SOON_MS  10
+#define POLICY_LOOK_LATER_MS 100
+
 enum pool_state {
 #define POOL_STATE(id, name) POOL_##id,
 #include "pool/pool_state.def"
@@ -98,6 +103,13 @@ bool policy_is_settled(const struct policy *policy);
 /* The requests after which the worker in `slot` is to be reported by RECYCLE; 0: no limit. From its spawn
  * until its end it changes with SETTINGS only. */
 uint64_t policy_max_requests(const struct policy *policy, uint32_t slot);
+
+/* True when the load can be answered by more workers. */
+bool policy_may_grow(const struct policy *policy);
+
+/* How long after `load` was seen the next look is due; NEVER_MS: when a worker takes the last idle place, or,
+ * where no worker serves, a connection comes. */
+int64_t policy_look_ms(const struct policy *policy, const struct load *load);
 
 /* True when the load asks for workers that memory does not allow. */
 bool policy_is_held(const struct policy *policy);

@@ -56,6 +56,20 @@ bool policy_is_settled(const struct policy *policy)
     return policy_count(policy, SLOT_SERVING) >= policy->wanted && leaving == recycle_leaving(policy);
 }
 
+bool policy_may_grow(const struct policy *policy)
+{
+    return !settings_static(policy->settings) && policy->wanted < policy->settings->workers_max;
+}
+
+int64_t policy_look_ms(const struct policy *policy, const struct load *load)
+{
+    bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
+    if (!full)
+        return NEVER_MS;
+    return policy_capacity(policy) > 0 && policy_may_grow(policy) ? POLICY_LOOK_SOON_MS
+                                                                  : POLICY_LOOK_LATER_MS;
+}
+
 bool policy_is_held(const struct policy *policy)
 {
     int64_t max = policy->settings->workers_max, asked = scaling_asked(&policy->scaling, policy->settings);

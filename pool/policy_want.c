@@ -13,7 +13,7 @@ void policy_want_start(struct policy *policy, int64_t now_ms)
     scaling_ask(&policy->scaling, (uint32_t)settings->workers_start, now_ms);
 }
 
-static void balance(struct policy *policy, bool by_hand, int64_t now_ms, struct actions *actions)
+static void count_wanted(struct policy *policy, bool by_hand, int64_t now_ms, struct actions *actions)
 {
     int64_t workers = policy->floor;
     enum reason reason = REASON_IDLE;
@@ -41,7 +41,7 @@ void policy_want(struct policy *policy, int64_t floor, int64_t now_ms, struct ac
         return;
     policy_scale_range(policy, &low, &high);
     policy->floor = floor < low ? low : floor > high ? high : floor;
-    balance(policy, true, now_ms, actions);
+    count_wanted(policy, true, now_ms, actions);
 }
 
 /* ---- load ---- */
@@ -77,7 +77,7 @@ void policy_want_pass(struct policy *policy, int64_t now_ms, struct actions *act
     if (lasted && !policy->saturation.lasts)
         policy_act(ACTION_SATURATED, 0, REASON_NONE, actions);
     if (policy_is_open(policy))
-        balance(policy, false, now_ms, actions);
+        count_wanted(policy, false, now_ms, actions);
 }
 
 int64_t policy_want_deadline(const struct policy *policy)

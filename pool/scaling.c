@@ -124,6 +124,11 @@ void scaling_ask(struct scaling *scaling, uint32_t workers, int64_t now_ms)
     scaling->peak_count = count;
 }
 
+static uint32_t asked_last(const struct scaling *scaling)
+{
+    return smaller((uint64_t)scaling->demand + scaling->spare, UINT32_MAX);
+}
+
 void scaling_see(struct scaling *scaling, const struct settings *settings, const struct load *load,
                  int64_t now_ms)
 {
@@ -133,8 +138,7 @@ void scaling_see(struct scaling *scaling, const struct settings *settings, const
     average(scaling, workers_for(load, load->busy + places_for_queue(scaling, load)), now_ms);
     scaling->demand = larger(scaling->present, workers_for(load, load->peak));
     scaling->spare = spare_for(scaling, settings);
-    scaling->asked = smaller((uint64_t)scaling->demand + scaling->spare, UINT32_MAX);
-    scaling_ask(scaling, scaling->asked, now_ms);
+    scaling_ask(scaling, asked_last(scaling), now_ms);
 }
 
 void scaling_forget(struct scaling *scaling, const struct settings *settings, int64_t now_ms)
@@ -152,7 +156,7 @@ void scaling_forget(struct scaling *scaling, const struct settings *settings, in
 uint32_t scaling_asked(const struct scaling *scaling, const struct settings *settings)
 {
     uint32_t least = settings->workers_spare == SETTING_AUTO ? 0 : (uint32_t)settings->workers_spare;
-    return larger(larger(least, scaling->asked), scaling->peak_count ? scaling->peaks[0].workers : 0);
+    return larger(larger(least, asked_last(scaling)), scaling->peak_count ? scaling->peaks[0].workers : 0);
 }
 
 int64_t scaling_deadline(const struct scaling *scaling, const struct settings *settings)

@@ -28,7 +28,6 @@ struct scaling {
     uint32_t start_us;  /* how long workers take to start, smoothed; 0: not known */
     struct load load;   /* the last one */
     uint32_t demand;    /* of it, in workers */
-    uint32_t asked;     /* for it */
     uint32_t present;   /* the demand at the moment of the look */
     int64_t mean_milli; /* of that over some seconds, times 1000 */
     int64_t seen_ms;

@@ -8,9 +8,7 @@
 
 #define MS 1000 /* in microseconds */
 
-/* As in daemon/load.c, daemon/requests.c and daemon/wakeup.c. */
-#define SOON_US   (10 * MS)
-#define LATER_US  (100 * MS)
+/* As in daemon/requests.c and daemon/wakeup.c. */
 #define SAMPLE_US (1000 * MS)
 #define PAUSE_US  (10 * MS) /* after each time that the master was woken */
 
@@ -76,11 +74,6 @@ static void step(struct ours *ours, struct world *world, struct event event)
 
 /* ---- a look at the load ---- */
 
-static bool may_grow(const struct ours *ours)
-{
-    return !settings_static(&ours->settings) && ours->policy.wanted < ours->settings.workers_max;
-}
-
 /* One that waits is woken at once, but for the pause since the last time. */
 static void wake(struct ours *ours, const struct world *world)
 {
@@ -88,34 +81,29 @@ static void wake(struct ours *ours, const struct world *world)
         ours->wake_us = later(world->now_us, ours->woken_us + PAUSE_US);
 }
 
-static void look_again(struct ours *ours, const struct world *world, const struct load *load)
+static void look_again(struct ours *ours, const struct world *world, struct load *load)
 {
-    bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
-    ours->look_us = AGENDA_NEVER;
-    if (policy_capacity(&ours->policy) == 0) {
-        if (load->queued)
-            ours->look_us = world->now_us + LATER_US;
-        return; /* else a connection wakes */
+    int64_t next_ms = policy_look_ms(&ours->policy, load);
+    if (next_ms == NEVER_MS && load->workers > 0) {
+        ours->armed = true;
+        if (world->idle == 0)
+            load->busy = load->places;
+        next_ms = policy_look_ms(&ours->policy, load);
     }
-    ours->armed = ours->armed || (!full && load->workers > 0);
-    if (full || (load->workers > 0 && world->idle == 0))
-        ours->look_us = world->now_us + (may_grow(ours) ? SOON_US : LATER_US);
+    ours->look_us = next_ms == NEVER_MS ? AGENDA_NEVER : world->now_us + next_ms * MS;
 }
 
 static void look(struct ours *ours, struct world *world, const bool *busy_slots)
 {
     uint32_t serving = policy_count(&ours->policy, SLOT_SERVING);
-    uint32_t idle = world->idle < serving ? world->idle : serving;
-    uint32_t low = world->idle_low < idle ? world->idle_low : idle;
     struct load load = {.workers = serving,
                         .places = serving,
-                        .busy = serving - idle,
-                        /* While there were more or fewer of them, fewer were idle for that alone. */
-                        .peak = serving - (ours->seen == serving ? low : idle),
                         .queued = world_queue(world),
                         .service_us = ours->service_us,
                         .requests = world->taken,
                         .busy_slots = busy_slots};
+    /* While there were more or fewer of them, fewer were idle for that alone. */
+    load_count(&load, world->idle, ours->seen == serving ? world->idle_low : world->idle);
     world->idle_low = world->idle;
     ours->seen = serving;
     step(ours, world, (struct event){.type = EVENT_LOAD, .load = load});
@@ -158,7 +146,7 @@ static void on_arrived(struct ours *ours, struct world *world)
         ours->armed = false;
         wake(ours, world);
     }
-    if (policy_capacity(&ours->policy) == 0 && ours->look_us == AGENDA_NEVER)
+    if (policy_count(&ours->policy, SLOT_SERVING) == 0 && ours->look_us == AGENDA_NEVER)
         ours->look_us = world->now_us;
 }
 
@@ -178,10 +166,10 @@ static void on_woken(struct ours *ours, struct world *world)
 {
     ours->woken_us = world->now_us;
     ours->wake_us = AGENDA_NEVER;
-    if (may_grow(ours))
+    if (policy_may_grow(&ours->policy))
         look(ours, world, NULL);
     else if (ours->look_us == AGENDA_NEVER)
-        ours->look_us = world->now_us + LATER_US;
+        ours->look_us = world->now_us + POLICY_LOOK_LATER_MS * MS;
 }
 
 static void on_time(struct ours *ours, struct world *world)

@@ -219,7 +219,8 @@ static void take_want(const struct action *action)
     expect(action->number == world.policy.wanted, "what is wanted is said");
     if (action->reason == REASON_LOAD)
         expect(action->number <= (scaling->peak_count ? scaling->peaks[0].workers : 0) ||
-                   action->number <= scaling->asked || action->number <= world.settings.workers_spare,
+                   action->number <= scaling->demand + scaling->spare ||
+                   action->number <= world.settings.workers_spare,
                "no more is wanted than the load has asked for");
 }
 

@@ -3,7 +3,7 @@
 import time
 
 from kit import build, fastcgi
-from kit.processes import children
+from kit.processes import alive, children
 from kit.wait import wait_until
 
 
@@ -81,6 +81,17 @@ def test_connection_that_is_closed_late_is_not_in_hand(make_pool):
     start = time.monotonic()
     pool.stop()
     assert time.monotonic() - start < 15
+
+
+def test_who_is_between_two_requests_may_take_the_next_one(make_pool):
+    """A worker is not aborted for a hung request before all of its threads are known to take nothing more."""
+    pool = make(make_pool, "dawdle", timeout=1, abort_timeout=1, graceful_timeout=60, rlimits={"core": 0})
+    worker = pool.serving()[0]
+    pool.wait_status(lambda status: status["workers"][0]["state"] == "serving")
+    with begun(pool, "/hang"):
+        assert pool.request("/x").status == 200
+        wait_until(lambda: not alive(worker), 30, "the end of the hung one")
+    assert pool.log().index("takes the place of a worker") < pool.log().index("is aborted")
 
 
 def test_acceptors_that_the_page_does_not_list_are_looked_at_from_outside(make_pool):

@@ -53,6 +53,16 @@ def test_step_up_and_down(kind, low, make_pool, make_load):
     pool.stop()
 
 
+def test_the_last_work_seen_is_not_taken_to_last(make_pool):
+    """Workers that are late to be idle again after their last request."""
+    pool = make_pool(command=[build.worker("odd.py"), "dawdle"], workers={"min": 1, "max": 2}, idle_timeout=1).start()
+    pool.wait_ready(1)
+    for _ in range(2):
+        assert pool.request("/x").status == 200
+    pool.wait_status(lambda status: len(pool.serving(status)) >= 2, what="one more")
+    wait_workers(pool, 1, timeout=30)
+
+
 @pytest.mark.parametrize("observe, kind", [("kernel", "fcgx"), ("auto", "static"), ("auto", "go")])
 def test_workers_that_nobody_sees_into(observe, kind, make_pool, make_load):
     pool, script = make(make_pool, kind, 1, high=8, observe=observe)

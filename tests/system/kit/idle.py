@@ -24,7 +24,8 @@ def sleeps(pid, seconds):
 
 
 def settle(pool):
-    """Waits until whatever watched the start has been put away; new workers are on probation for a second."""
+    """Waits until whatever watched the start has been put away; new workers are on probation for a second, and
+    once a second a master looks at those that worked."""
     pool.wait_ready()
     pool.wait_status(lambda status: all(each["age_ms"] > 2000 for each in status["workers"]), what="some age")
-    wait_until(lambda: sleeps(pool.pid, 0.5), 20, "an idle master")
+    wait_until(lambda: sleeps(pool.pid, 1.2), 20, "an idle master")

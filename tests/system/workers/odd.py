@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Workers that are put together in ways of their own. usage: odd.py MODE; requests: /x, /slow (3 s), /crash"""
+"""Workers that are put together in ways of their own. usage: odd.py MODE; requests: /x, /slow (3 s), /hang, /crash"""
 
 import os
 import queue
@@ -30,6 +30,8 @@ def answer(connection):
     else:
         if b"/slow" in request:
             time.sleep(3)
+        if b"/hang" in request:
+            time.sleep(600)
         if b"/crash" in request:
             os.kill(os.getpid(), 9)
         connection.sendall(ANSWER)
@@ -125,6 +127,16 @@ def crowd():
     serve_all()
 
 
-MODES = {"hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
+def dawdle():
+    """Two threads, which take their time between two requests."""
+    def serve_at_leisure():
+        while True:
+            serve(LISTENER.accept()[0])
+            time.sleep(3)
+    threading.Thread(target=serve_at_leisure).start()
+    serve_at_leisure()
+
+
+MODES = {"dawdle": dawdle, "hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
          "first-leaves": first_leaves, "careless": careless, "late": late, "crowd": crowd}
 MODES[sys.argv[1]]()

@@ -142,7 +142,7 @@ static void no_more_are_to_spare_than_there_may_be(void **state)
     scaling_see(&scaling, &settings, &many, 0);
     many.queued = 0;
     scaling_see(&scaling, &settings, &many, 1000000);
-    assert_int_equal(scaling.asked, 9 + 6); /* twice the root of 9 */
+    assert_int_equal(scaling.demand + scaling.spare, 9 + 6); /* twice the root of 9 */
 }
 
 static void without_work_none_is_to_spare(void **state)
@@ -462,6 +462,54 @@ static void a_lower_maximum_holds_at_once(void **state)
     assert_int_equal(policy.wanted, 4);
 }
 
+/* ---- looks ---- */
+
+static void what_workers_tell_is_made_possible(void **state)
+{
+    struct load seen = {.places = 4};
+    (void)state;
+    load_count(&seen, 3, 1);
+    assert_int_equal(seen.busy, 1);
+    assert_int_equal(seen.peak, 3);
+    load_count(&seen, INT32_MIN, INT32_MAX);
+    assert_int_equal(seen.busy, 4);
+    assert_int_equal(seen.peak, 4);
+    load_count(&seen, 9, -9);
+    assert_int_equal(seen.busy, 0);
+    assert_int_equal(seen.peak, 4);
+}
+
+static void the_queue_is_watched_while_nobody_is_idle(void **state)
+{
+    struct load seen = {.workers = 3, .places = 3, .busy = 2};
+    (void)state;
+    settings.workers_min = 3;
+    begin();
+    assert_int_equal(policy_look_ms(&policy, &seen), NEVER_MS);
+    seen.busy = 3;
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_SOON_MS);
+    seen = (struct load){.workers = 3, .places = 3, .queued = 1};
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_SOON_MS);
+    settings.workers_min = 1;
+    settings.workers_max = 3;
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_LATER_MS); /* all that there may be */
+    settings.workers_min = settings.workers_max = 4;
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_LATER_MS); /* not by load */
+}
+
+static void a_pool_without_workers_is_watched_when_somebody_waits(void **state)
+{
+    struct load seen = {0};
+    (void)state;
+    settings.workers_min = 0;
+    happens(EVENT_START, 0, 0);
+    assert_int_equal(policy_look_ms(&policy, &seen), NEVER_MS);
+    seen.queued = 1;
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_LATER_MS); /* nobody can be started */
+    is_seen(0, 1);
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_SOON_MS); /* somebody was */
+}
+
 /* ---- saturation ---- */
 
 static void saturation_is_told_once_an_episode(void **state)
@@ -575,6 +623,9 @@ int main(void)
         TEST(the_floor_is_moved_by_hand),
         TEST(the_floor_of_a_pool_on_demand_may_be_0),
         TEST(a_lower_maximum_holds_at_once),
+        TEST(what_workers_tell_is_made_possible),
+        TEST(the_queue_is_watched_while_nobody_is_idle),
+        TEST(a_pool_without_workers_is_watched_when_somebody_waits),
         TEST(saturation_is_told_once_an_episode),
         TEST(once_over_is_no_episode),
         TEST(a_short_break_does_not_end_an_episode),
