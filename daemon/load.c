@@ -23,14 +23,15 @@ static uint32_t clamp(int64_t number, int64_t high)
 }
 
 /* How many of the serving workers tell of themselves: those that came since the look at all pages are taken
- * to be of the same kinds. */
+ * to be of the same kinds, unless they are known not to. */
 static uint32_t telling(const struct master *master, uint32_t serving)
 {
     const struct load_watch *watch = &master->load;
     if (!master->pages.pool)
         return 0;
     uint64_t known = (uint64_t)watch->telling + watch->blind;
-    return known ? (uint32_t)(((uint64_t)serving * watch->telling + known - 1) / known) : serving;
+    uint64_t likely = known ? (serving * (uint64_t)watch->telling + known - 1) / known : serving;
+    return clamp((int64_t)serving - watch->blind, (int64_t)likely);
 }
 
 static void see_pages(struct master *master, uint32_t workers, struct load *load)
@@ -60,14 +61,13 @@ static void see_blind(const struct master *master, uint32_t workers, struct load
 static void see(struct master *master, const bool *busy_slots, struct load *ret_load)
 {
     struct load_watch *watch = &master->load;
-    uint32_t limit, serving = policy_count(&master->policy, SLOT_SERVING);
+    uint32_t serving = policy_count(&master->policy, SLOT_SERVING);
     uint32_t seen = telling(master, serving);
     *ret_load = (struct load){.workers = serving,
                               .service_us = watch->service_us,
                               .requests = watch->requests,
+                              .queued = listener_queued(&master->listener),
                               .busy_slots = busy_slots};
-    if (listener_queue(&master->listener, &ret_load->queued, &limit) != 0)
-        ret_load->queued = 0;
     if (ret_load->queued > watch->queue_peak)
         watch->queue_peak = ret_load->queued;
     see_pages(master, seen, ret_load);
@@ -93,7 +93,6 @@ static void await_knock(struct master *master)
 /* False when the last place was taken before that could be noticed. */
 static bool await_saturation(struct master *master)
 {
-    master->load.armed = true;
     requests_arm(master, PAGE_WAKE_ALL_BUSY);
     return __atomic_load_n(&master->pages.pool->idle, __ATOMIC_SEQ_CST) > 0;
 }
@@ -101,12 +100,10 @@ static bool await_saturation(struct master *master)
 static int64_t next_look_ms(struct master *master, struct load *load)
 {
     const struct load_watch *watch = &master->load;
-    int64_t next_ms = policy_look_ms(&master->policy, load);
     bool knock = load->workers == 0;
-    if (next_ms == NEVER_MS && telling(master, load->workers) && !await_saturation(master)) {
+    if (!load_is_full(load) && telling(master, load->workers) && !await_saturation(master))
         load->busy = load->places;
-        next_ms = policy_look_ms(&master->policy, load);
-    }
+    int64_t next_ms = policy_look_ms(&master->policy, load);
     if (watch->blind && !settings_static(&master->settings)) {
         knock = knock || !watch->blind_busy;
         if (watch->blind_busy || load->queued)
@@ -127,14 +124,20 @@ static void run_after(struct master *master, int64_t ms)
     ev_timer_start(master->loop, &master->load.look);
 }
 
+/* Unless a look is due sooner. */
+static void run_within(struct master *master, int64_t ms)
+{
+    ev_timer *look = &master->load.look;
+    if (!ev_is_active(look) || ev_timer_remaining(master->loop, look) > (double)ms / 1000.0)
+        run_after(master, ms);
+}
+
 static void look_at(struct master *master, const bool *busy_slots)
 {
     struct load load;
-    master->load.worked = false;
     if (!policy_is_open(&master->policy) || master->policy.resting)
         return;
     see(master, busy_slots, &load);
-    master->load.worked = load.peak > 0 || load.queued > 0;
     if (load.queued > 0 || load.peak >= load.places)
         guard_look(master);
     master_load(master, &load);
@@ -240,27 +243,22 @@ void load_sample(struct master *master, uint64_t requests, const struct latency 
 
 /* Who died while he came or went has left the count wrong. The same difference twice, while nobody moves, is
  * no chance. */
-bool load_quiet(struct master *master)
+void load_quiet(struct master *master)
 {
     int64_t now = drift(master);
     if (now == master->load.drift)
         (void)__atomic_sub_fetch(&master->pages.pool->idle, (int32_t)now, __ATOMIC_SEQ_CST);
-    return !master->load.worked;
 }
 
 /* ---- life ---- */
 
 void load_wake(struct master *master)
 {
-    uint32_t armed = __atomic_load_n(&master->pages.pool->armed, __ATOMIC_SEQ_CST);
-    if (!master->load.armed || (armed & PAGE_WAKE_ALL_BUSY))
-        return;
-    master->load.armed = false;
     master->load.all_busy++;
     if (policy_may_grow(&master->policy))
         look_at(master, NULL);
-    else if (!ev_is_active(&master->load.look))
-        run_after(master, POLICY_LOOK_LATER_MS);
+    else
+        run_within(master, POLICY_LOOK_LATER_MS);
 }
 
 void load_ready(struct master *master, uint32_t slot)
@@ -272,8 +270,7 @@ void load_ready(struct master *master, uint32_t slot)
 
 void load_adjust(struct master *master)
 {
-    if (!ev_is_active(&master->load.look))
-        run_after(master, 0);
+    run_after(master, 0);
 }
 
 void load_init(struct master *master)

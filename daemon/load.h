@@ -21,7 +21,6 @@ struct load_watch {
     ev_timer look;
     ev_io knock;      /* on an epoll of its own, for which a connection is news once */
     int epoll;        /* owned; -1: none so far */
-    bool armed;       /* to be woken by who takes the last idle place */
     int64_t blind_ms; /* when blind workers were last looked at */
 
     /* As of the last look at all pages. */
@@ -37,7 +36,6 @@ struct load_watch {
     uint32_t service_us;
     uint64_t requests;
 
-    bool worked; /* somebody had work at the last look of any kind, or since the one before it */
     uint32_t queue_peak;
     uint64_t all_busy; /* how often the last idle place was taken */
 };
@@ -46,7 +44,7 @@ void load_init(struct master *master);
 void load_start(struct master *master);
 void load_stop(struct master *master);
 
-/* A worker has woken the master, perhaps because it has taken the last idle place. */
+/* A worker has woken the master, for it has taken the last idle place. */
 void load_wake(struct master *master);
 
 /* A worker is ready. */
@@ -61,8 +59,7 @@ void load_begin(struct master *master);
 void load_worker(struct master *master, uint32_t slot, const struct page_scan *scan);
 void load_sample(struct master *master, uint64_t requests, const struct latency *served);
 
-/* The look at all pages after a sample: still nothing was in hand. False when the sample saw that there had
- * been work since the look before: what the policy knows of is then more than there is, and needs another. */
-bool load_quiet(struct master *master);
+/* The look at all pages after a sample: still nothing was in hand. */
+void load_quiet(struct master *master);
 
 #endif

@@ -10,6 +10,9 @@
 /* A starting worker is looked at after a quarter of its age, within these bounds. */
 #define START_LOOK_MIN_MS 1
 #define START_LOOK_MAX_MS 50
+/* Until then only its first process is looked at, and only whether that waits: to find the others, and what
+ * they hold, all of /proc is read. */
+#define START_ALONE_MS 10
 /* Where /proc cannot be read, a worker that has lived so long is taken to serve. */
 #define START_BLIND_MS 1000
 /* A TCP handshake may still put a connection into an empty queue: it has to be seen empty twice, this far
@@ -58,7 +61,9 @@ static bool serves(struct master *master, struct look *look, uint32_t slot, int6
     bool unreadable;
     if (worker_tells(worker))
         return serves_by_page(worker);
-    bool serves = look_serves(look, worker->pid, &unreadable) || (unreadable && age_ms >= START_BLIND_MS);
+    bool serves = age_ms < START_ALONE_MS ? look_process_waits(look, worker->pid, &unreadable)
+                                          : look_serves(look, worker->pid, &unreadable);
+    serves = serves || (unreadable && age_ms >= START_BLIND_MS);
     if (serves && master->pages.required)
         note_unseen(master, slot);
     return serves && !master->pages.required;
@@ -112,12 +117,11 @@ void observe_starts_now(struct master *master)
 
 static void look_queue(struct master *master, unsigned looks_needed)
 {
-    uint32_t queued, limit;
     if (listener_is_empty(&master->listener))
         master->queue_empty_looks++;
     else
         master->queue_empty_looks = 0;
-    if (listener_queue(&master->listener, &queued, &limit) == 0 && queued > 0)
+    if (listener_queued(&master->listener) > 0)
         master_event(master, EVENT_QUEUE_WAITING, 0, 0);
     if (master->queue_empty_looks >= looks_needed)
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);

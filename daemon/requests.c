@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MS        UINT64_C(1000000) /* in nanoseconds */
@@ -51,17 +52,30 @@ static bool is_over(struct glance *glance, uint64_t begun_ns, int64_t limit_ms, 
 
 /* ---- one worker ---- */
 
+struct group {
+    pid_t leader;
+    bool leader_lives;
+};
+
 /* A row tells a pid that may be anybody's, or of a process that has died and left the row behind. */
-static bool is_member(int32_t pid, void *group)
+static bool is_member(int32_t pid, void *context)
 {
-    return pid > 0 && getpgid(pid) == *(const pid_t *)group && !proc_ended(pid);
+    const struct group *group = context;
+    if (pid == group->leader && group->leader_lives)
+        return true;
+    return pid > 0 && getpgid(pid) == group->leader && !proc_ended(pid);
+}
+
+static void read_page(const struct worker *worker, bool leader_lives, struct page_view *ret_view)
+{
+    struct group group = {.leader = worker->pid, .leader_lives = leader_lives};
+    page_read(worker->page, (uint64_t)clock_now_ns(), ret_view);
+    page_view_filter(ret_view, is_member, &group);
 }
 
 void requests_read(const struct worker *worker, struct page_view *ret_view)
 {
-    pid_t group = worker->pid;
-    page_read(worker->page, (uint64_t)clock_now_ns(), ret_view);
-    page_view_filter(ret_view, is_member, &group);
+    read_page(worker, false, ret_view);
 }
 
 static const char *shown(const char *text)
@@ -105,24 +119,36 @@ static void report_overdue(struct glance *glance, uint32_t slot, unsigned overdu
     }
 }
 
-/* How many connections the worker may take in this moment, beside those that it has: by who waits, and by who
- * is on his way to wait, unless he finds there that he is to leave. */
-static unsigned may_take(const struct page_scan *scan, enum slot_state state)
+static bool has_connection(const struct page_view *view, const struct page_view_acceptor *acceptor)
 {
-    unsigned open = scan->overflow;
-    for (unsigned i = 0; i < PAGE_STATES; i++)
-        open += scan->numbers[i];
-    unsigned here = state == SLOT_SERVING ? scan->acceptors : scan->waiting;
-    return scan->unlisted + (here > scan->waiting + open ? here - open : scan->waiting);
+    for (uint32_t i = 0; i < view->connection_count; i++)
+        if (view->connections[i].pid == acceptor->pid && view->connections[i].tid == acceptor->tid)
+            return true;
+    return false;
+}
+
+/* How many may take a connection in this moment: who waits, and who is on his way to wait, unless he finds
+ * there that he is to leave. */
+static unsigned may_take(const struct page_view *view, enum slot_state state)
+{
+    unsigned count = view->scan.unlisted;
+    for (uint32_t i = 0; i < view->acceptor_count; i++) {
+        const struct page_view_acceptor *acceptor = &view->acceptors[i];
+        bool comes = state == SLOT_SERVING && !has_connection(view, acceptor) &&
+                     syscall(SYS_tgkill, acceptor->pid, acceptor->tid, 0) == 0;
+        count += acceptor->waiting || comes;
+    }
+    return count;
 }
 
 /* Requests in the hand of one worker. */
 static void see_busy(struct glance *glance, uint32_t slot, const struct page_view *view)
 {
     const struct settings *settings = &glance->master->settings;
-    enum slot_state state = glance->master->policy.slots[slot].state;
+    /* Whose connection is not closed may lose the end of its answer. */
+    unsigned others =
+        view->scan.overflow + view->scan.numbers[PAGE_CONNECTED] + view->scan.numbers[PAGE_FINISHING];
     unsigned overdue = 0;
-    unsigned others = view->scan.overflow + view->scan.numbers[PAGE_CONNECTED] + may_take(&view->scan, state);
     bool news;
     for (uint32_t i = 0; i < view->connection_count; i++) {
         const struct page_view_connection *c = &view->connections[i];
@@ -138,6 +164,8 @@ static void see_busy(struct glance *glance, uint32_t slot, const struct page_vie
         if (news)
             log_overdue(glance, slot, c);
     }
+    if (overdue)
+        others += may_take(view, glance->master->policy.slots[slot].state);
     report_overdue(glance, slot, overdue, others);
 }
 
@@ -210,10 +238,12 @@ static void see_worker(struct glance *glance, uint32_t slot)
     glance->requests += scan.requests;
     if (state == SLOT_SERVING)
         see_limit(glance, slot, &scan);
+    if (state == SLOT_STARTING) /* its first request wakes nobody once it has been accepted */
+        glance->in_hand = glance->in_hand || has_in_hand(&scan);
     if ((state != SLOT_SERVING && state != SLOT_RETIRING) || !(has_in_hand(&scan) || worker->overdue))
         return;
     struct page_view view;
-    requests_read(worker, &view);
+    read_page(worker, !worker->headless, &view);
     glance->in_hand = glance->in_hand || has_in_hand(&view.scan);
     see_busy(glance, slot, &view);
     see_connected(glance, slot, &view);
@@ -280,7 +310,8 @@ static bool may_sleep(struct glance *glance)
     see_all(glance);
     if (glance->in_hand || glance->requests != glance->master->requests.sampled)
         return false;
-    return load_quiet(glance->master);
+    load_quiet(glance->master);
+    return true;
 }
 
 static void look_at_workers(struct master *master)
@@ -313,16 +344,15 @@ static void on_wake(struct ev_loop *loop, ev_async *async, int events)
 {
     struct master *master = async->data;
     (void)loop, (void)events;
-    uint32_t news = __atomic_load_n(&master->pages.pool->news, __ATOMIC_SEQ_CST);
-    load_wake(master);
-    if (news == master->requests.news)
-        return;
-    master->requests.news = news;
-    if (policy_count(&master->policy, SLOT_STARTING))
+    uint32_t news = __atomic_exchange_n(&master->pages.pool->news, 0, __ATOMIC_SEQ_CST);
+    if (news & PAGE_WAKE_ALL_BUSY)
+        load_wake(master);
+    if (news & PAGE_WAKE_ACCEPTS && policy_count(&master->policy, SLOT_STARTING))
         observe_starts_now(master);
-    if (policy_count(&master->policy, SLOT_RETIRING))
+    if (news & PAGE_WAKE_DRAINED && policy_count(&master->policy, SLOT_RETIRING))
         retirements_start(master);
-    look_at_workers(master);
+    if (news & (PAGE_WAKE_REQUEST | PAGE_WAKE_LIMIT))
+        look_at_workers(master);
 }
 
 /* A request that is over a new limit is news, even if it was over it at the look before. */

@@ -25,7 +25,6 @@ struct requests {
     uint64_t total;              /* begun by workers who have gone */
     struct latency served;       /* by them */
     struct tally tally;
-    uint32_t news; /* of the pool's page, at the last wake-up */
 };
 
 void requests_init(struct master *master);

@@ -28,11 +28,7 @@ static inline bool worker_tells(const struct worker *worker)
 /* How many requests it has begun, as far as it tells. */
 static inline uint64_t worker_requests(const struct worker *worker)
 {
-    struct page_scan scan;
-    if (!worker_tells(worker))
-        return 0;
-    page_scan(worker->page, 0, &scan);
-    return scan.requests;
+    return worker_tells(worker) ? page_requests(worker->page) : 0;
 }
 
 #endif

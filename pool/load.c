@@ -12,3 +12,8 @@ void load_count(struct load *load, int64_t idle, int64_t low)
     load->busy = load->places - now;
     load->peak = load->places - clamp(low, now);
 }
+
+bool load_is_full(const struct load *load)
+{
+    return load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
+}

@@ -23,4 +23,7 @@ struct load {
  * tell, so neither need be possible. Sets busy and peak. */
 void load_count(struct load *load, int64_t idle, int64_t low);
 
+/* Whether nobody is idle. */
+bool load_is_full(const struct load *load);
+
 #endif

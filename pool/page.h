@@ -17,7 +17,7 @@
 
 #define PAGE_MAGIC      0x6670616745ULL /* "fpagE" */
 #define PAGE_POOL_MAGIC 0x66706f6f4cULL /* "fpooL" */
-#define PAGE_VERSION    2U
+#define PAGE_VERSION    3U
 #define PAGE_BYTES      16384U
 #define PAGE_POOL_BYTES 4096U
 #define PAGE_LINE       64 /* bytes of a cache line */
@@ -146,23 +146,24 @@ _Static_assert(sizeof(struct page) <= PAGE_BYTES, "the page has its size");
 
 /* ---- the pool ---- */
 
-/* What the master has asked to be woken for; who takes a bit out wakes it. */
+/* What the master is woken for. */
 enum page_wake {
-    PAGE_WAKE_REQUEST = 1,  /* a connection was accepted, or a request begun on a kept one */
-    PAGE_WAKE_ALL_BUSY = 2, /* the last idle place was taken */
+    PAGE_WAKE_REQUEST = 1,  /* if armed: a connection was accepted, or a request begun on a kept one */
+    PAGE_WAKE_ALL_BUSY = 2, /* if armed: the last idle place was taken */
+    PAGE_WAKE_ACCEPTS = 4,  /* the first accept of a worker */
+    PAGE_WAKE_LIMIT = 8,    /* its `requests` have reached max_requests */
+    PAGE_WAKE_DRAINED = 16, /* a process that is to leave is free to go */
 };
 
-/* Always wakes the master, armed or not: the first accept of a worker, `requests` that reaches max_requests,
- * a drained process without a connection. */
 struct page_pool {
     uint64_t magic;
     uint32_t version;
     uint32_t size;
     int32_t idle __attribute__((aligned(PAGE_LINE))); /* acceptors that wait */
     int32_t idle_low;                                 /* the fewest since the master set it; may miss some */
-    uint32_t armed __attribute__((aligned(PAGE_LINE))); /* enum page_wake */
-    uint32_t news; /* incremented with `wake` but for PAGE_WAKE_ALL_BUSY */
-    uint32_t wake; /* the futex: incremented, then FUTEX_WAKE (shared) */
+    uint32_t armed __attribute__((aligned(PAGE_LINE))); /* who takes a bit out wakes the master */
+    uint32_t news;                                      /* what for; the master takes the bits out */
+    uint32_t wake;                                      /* the futex: incremented, then FUTEX_WAKE (shared) */
 };
 
 _Static_assert(sizeof(struct page_pool) <= PAGE_POOL_BYTES, "the pool's page has its size");

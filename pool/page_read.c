@@ -90,13 +90,21 @@ static void tally_nobody(struct page_scan *scan)
 
 /* ---- short ---- */
 
+static bool is_valid(const struct page *page)
+{
+    return LOAD(page->about.magic) == PAGE_MAGIC && LOAD(page->about.version) == PAGE_VERSION &&
+           LOAD(page->about.size) == PAGE_BYTES;
+}
+
+uint64_t page_requests(const struct page *page)
+{
+    return is_valid(page) ? count_of(LOAD(page->report.requests)) : 0;
+}
+
 static void read_report(const struct page *page, uint64_t now_ns, struct page_scan *scan)
 {
     uint64_t accepted_ns = LOAD(page->report.accepted_ns);
-    *scan = (struct page_scan){
-        .valid = LOAD(page->about.magic) == PAGE_MAGIC && LOAD(page->about.version) == PAGE_VERSION &&
-                 LOAD(page->about.size) == PAGE_BYTES,
-    };
+    *scan = (struct page_scan){.valid = is_valid(page)};
     tally_nobody(scan);
     if (!scan->valid)
         return;

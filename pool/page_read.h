@@ -75,6 +75,9 @@ void page_scan(const struct page *page, uint64_t now_ns, struct page_scan *ret_s
 /* Everything. */
 void page_read(const struct page *page, uint64_t now_ns, struct page_view *ret_view);
 
+/* The number of requests only, as in a scan. */
+uint64_t page_requests(const struct page *page);
+
 /* The times of service only. */
 void page_service(const struct page *page, struct latency *ret_service);
 

@@ -27,10 +27,12 @@
 /* A quick stop waits at most this long between SIGABRT and SIGKILL. */
 #define POLICY_QUICK_MS 1000
 
-/* How long after a look at the load the next one comes while nobody is idle: when there may be more workers,
- * for the queue grows unseen; and when there are as many as there may be. */
+/* How long after a look at the load the next one comes: while nobody is idle and there may be more workers,
+ * for the queue grows unseen; while there are as many as there may be; and while some are idle, for nobody
+ * tells that one more is. */
 #define POLICY_LOOK_SOON_MS  10
 #define POLICY_LOOK_LATER_MS 100
+#define POLICY_LOOK_LAST_MS  1000
 
 enum pool_state {
 #define POOL_STATE(id, name) POOL_##id,
@@ -107,8 +109,8 @@ uint64_t policy_max_requests(const struct policy *policy, uint32_t slot);
 /* True when the load can be answered by more workers. */
 bool policy_may_grow(const struct policy *policy);
 
-/* How long after `load` was seen the next look is due; NEVER_MS: when a worker takes the last idle place, or,
- * where no worker serves, a connection comes. */
+/* How long after `load` was seen the next look is due, unless a worker takes the last idle place or, where no
+ * worker serves, a connection comes. NEVER_MS: then only. */
 int64_t policy_look_ms(const struct policy *policy, const struct load *load);
 
 /* True when the load asks for workers that memory does not allow. */

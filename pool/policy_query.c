@@ -63,9 +63,8 @@ bool policy_may_grow(const struct policy *policy)
 
 int64_t policy_look_ms(const struct policy *policy, const struct load *load)
 {
-    bool full = load->queued > 0 || (load->workers > 0 && load->busy >= load->places);
-    if (!full)
-        return NEVER_MS;
+    if (!load_is_full(load))
+        return load->peak > 0 && !settings_static(policy->settings) ? POLICY_LOOK_LAST_MS : NEVER_MS;
     return policy_capacity(policy) > 0 && policy_may_grow(policy) ? POLICY_LOOK_SOON_MS
                                                                   : POLICY_LOOK_LATER_MS;
 }

@@ -4,7 +4,7 @@
 #include "pool/assert.h"
 #include "pool/slot.h"
 
-/* A queue that is gone within this time needs nobody more. */
+/* Nobody is needed for a wait that is not longer. */
 #define PATIENCE_US 20000
 
 /* What is called the average is mostly of this time. */
@@ -99,12 +99,13 @@ static uint32_t spare_for(const struct scaling *scaling, const struct settings *
 {
     uint32_t most = (uint32_t)settings->workers_max;
     uint32_t mean = smaller((uint64_t)(scaling->mean_milli + 500) / 1000, most);
+    bool alone = scaling->demand == 1 && scaling->start_us && scaling->start_us <= PATIENCE_US;
     if (settings->workers_spare != SETTING_AUTO)
         return (uint32_t)settings->workers_spare;
     if (scaling->demand == 0)
         return 0;
     mean += spare_beside_mean(scaling, mean, most);
-    return larger(1, mean > scaling->demand ? mean - scaling->demand : 0);
+    return larger(alone ? 0 : 1, mean > scaling->demand ? mean - scaling->demand : 0);
 }
 
 /* ---- the past ---- */

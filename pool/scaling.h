@@ -4,9 +4,9 @@
  *
  * Demand is what would keep workers busy: the places that are taken, and as many as the queue needs to be
  * gone by the time when new workers could take from it. Beside them stand spare ones, `spare` of them. "auto"
- * is one beside the demand, for the most of a while has the ups of chance in it already; or if that is more,
- * by square-root staffing beside the demand as it is on average, as many as may well come while a worker
- * starts.
+ * is one beside the demand, for the most of a while has the ups of chance in it already, but none beside a
+ * single worker that would soon have company; or if that is more, by square-root staffing beside the demand
+ * as it is on average, as many as may well come while a worker starts.
  */
 #ifndef FCGIPOOL_POOL_SCALING_H
 #define FCGIPOOL_POOL_SCALING_H

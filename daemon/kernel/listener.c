@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -322,6 +323,15 @@ int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32
     return 0;
 }
 
+uint32_t listener_queued(const struct listener *listener)
+{
+    struct pollfd waiting = {.fd = listener->fd, .events = POLLIN};
+    uint32_t queued = 0, limit;
+    if (listener->fd >= 0 && poll(&waiting, 1, 0) == 0)
+        return 0;
+    return listener_queue(listener, &queued, &limit) == 0 ? queued : 0;
+}
+
 bool listener_exists(const struct listener *listener)
 {
     uint32_t queued, limit;
@@ -330,12 +340,12 @@ bool listener_exists(const struct listener *listener)
 
 bool listener_is_empty(const struct listener *listener)
 {
-    uint32_t queued = 0, limit, handshakes = 0;
+    uint32_t handshakes = 0;
     bool late = listener->refused_ms != 0 && clock_now_ms() - listener->refused_ms >= LISTENER_HANDSHAKE_MS;
     if (listener->address.storage.ss_family != AF_UNIX && !late &&
         diag_handshakes(&listener->address, &handshakes) == 0 && handshakes > 0)
         return false;
-    return listener_queue(listener, &queued, &limit) != 0 || queued == 0;
+    return listener_queued(listener) == 0;
 }
 
 void listener_leave(struct listener *listener)

@@ -88,6 +88,10 @@ int listener_refuse(struct listener *listener);
 __attribute__((warn_unused_result)) int listener_queue(const struct listener *listener, uint32_t *ret_queued,
                                                        uint32_t *ret_limit);
 
+/* Connections that wait; 0 also when the kernel does not tell. While none does this costs the same however
+ * many sockets the machine has. */
+uint32_t listener_queued(const struct listener *listener);
+
 /* True when nothing waits to be accepted, nor is about to: no handshake is under way. Once
  * LISTENER_HANDSHAKE_MS have passed since listener_refuse, handshakes do not count any more. True also when
  * the kernel does not answer: a stop must not hang on it. */

@@ -138,19 +138,32 @@ static int see_thread(pid_t pid, pid_t thread, void *context)
     return wait == WAIT_READY || (wait == WAIT_ACCEPT && error == 0 && inode == readiness->listener->inode);
 }
 
-bool look_waits(struct look *look, pid_t group, bool *ret_unreadable)
+bool look_process_waits(const struct look *look, pid_t pid, bool *ret_unreadable)
 {
     struct readiness readiness = {.listener = look->listener};
-    bool waits = proc_each_thread(group, see_thread, &readiness) > 0;
-    if (!waits) {
-        const struct proc_entry *members;
-        look_once(look);
-        size_t count = proc_table_group(&look->processes, group, &members);
-        for (size_t i = 0; i < count && !waits; i++)
-            waits = members[i].pid != group && proc_each_thread(members[i].pid, see_thread, &readiness) > 0;
-    }
+    bool waits = proc_each_thread(pid, see_thread, &readiness) > 0;
     *ret_unreadable = !waits && readiness.unreadable;
     return waits;
+}
+
+bool look_waits(struct look *look, pid_t group, bool *ret_unreadable)
+{
+    const struct proc_entry *members;
+    bool unreadable;
+    if (look_process_waits(look, group, ret_unreadable))
+        return true;
+    look_once(look);
+    size_t count = proc_table_group(&look->processes, group, &members);
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].pid == group)
+            continue;
+        if (look_process_waits(look, members[i].pid, &unreadable)) {
+            *ret_unreadable = false;
+            return true;
+        }
+        *ret_unreadable = *ret_unreadable || unreadable;
+    }
+    return false;
 }
 
 bool look_serves(struct look *look, pid_t group, bool *ret_unreadable)

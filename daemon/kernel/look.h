@@ -40,8 +40,12 @@ void look_once(struct look *look);
 __attribute__((warn_unused_result)) int look_holds(const struct look *look, pid_t group, bool exact,
                                                    struct look_hold *ret_hold);
 
-/* Whether a thread of the group waits for connections: in accept on the listener, or in poll, select or epoll
- * on anything. `ret_unreadable` is set to whether the answer is false because /proc does not let us look. */
+/* Whether a thread of the process waits for connections: in accept on the listener, or in poll, select or
+ * epoll on anything. Takes no look at the machine. `ret_unreadable` is set to whether the answer is false
+ * because /proc does not let us look. */
+bool look_process_waits(const struct look *look, pid_t pid, bool *ret_unreadable);
+
+/* Whether a process of the group does. */
 bool look_waits(struct look *look, pid_t group, bool *ret_unreadable);
 
 /* Whether the worker serves: it waits for connections or holds one. It has exec'ed, as spawn_process

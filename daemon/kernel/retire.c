@@ -180,10 +180,8 @@ static bool watch(struct retirement *const *retirements, size_t count, const str
                   int64_t now_ms)
 {
     struct retirement *watched[WATCHED_MAX];
-    uint32_t queued, limit;
     cpu_set_t ours, only;
-    if (listener_queue(listener, &queued, &limit) != 0 || queued == 0 ||
-        sched_getaffinity(0, sizeof ours, &ours) != 0)
+    if (listener_queued(listener) == 0 || sched_getaffinity(0, sizeof ours, &ours) != 0)
         return false;
     int processor = sched_getcpu();
     CPU_ZERO(&only);

@@ -83,13 +83,12 @@ static void wake(struct ours *ours, const struct world *world)
 
 static void look_again(struct ours *ours, const struct world *world, struct load *load)
 {
-    int64_t next_ms = policy_look_ms(&ours->policy, load);
-    if (next_ms == NEVER_MS && load->workers > 0) {
+    if (!load_is_full(load) && load->workers > 0) {
         ours->armed = true;
         if (world->idle == 0)
             load->busy = load->places;
-        next_ms = policy_look_ms(&ours->policy, load);
     }
+    int64_t next_ms = policy_look_ms(&ours->policy, load);
     ours->look_us = next_ms == NEVER_MS ? AGENDA_NEVER : world->now_us + next_ms * MS;
 }
 
@@ -158,8 +157,7 @@ static void count_service(struct ours *ours, const struct world *world, uint32_t
 
 static void adjust(struct ours *ours, const struct world *world)
 {
-    if (ours->look_us == AGENDA_NEVER)
-        ours->look_us = world->now_us;
+    ours->look_us = world->now_us;
 }
 
 static void on_woken(struct ours *ours, struct world *world)
@@ -168,8 +166,8 @@ static void on_woken(struct ours *ours, struct world *world)
     ours->wake_us = AGENDA_NEVER;
     if (policy_may_grow(&ours->policy))
         look(ours, world, NULL);
-    else if (ours->look_us == AGENDA_NEVER)
-        ours->look_us = world->now_us + POLICY_LOOK_LATER_MS * MS;
+    else
+        ours->look_us = sooner(ours->look_us, world->now_us + POLICY_LOOK_LATER_MS * MS);
 }
 
 static void on_time(struct ours *ours, struct world *world)

@@ -2,6 +2,7 @@
 #include "pool/worker/acceptor.h"
 
 #include "pool/worker/process.h"
+#include "pool/worker/wake.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -76,10 +77,11 @@ void acceptor_enter(void)
 {
     if (PROCESS_LIKELY(mine != NULL))
         return;
-    if (!process.accepted)
-        process_accepts();
+    bool first = !process.accepted && process_accepts();
     process_hold_signal();
     begin();
+    if (first)
+        wake_master(PAGE_WAKE_ACCEPTS);
 }
 
 int acceptor_leave(void)

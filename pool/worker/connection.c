@@ -141,7 +141,7 @@ static void busy(struct connection *connection)
     turn(connection, PAGE_BUSY);
     uint64_t limit = __atomic_load_n(&process.page->orders.max_requests, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&process.page->report.requests, 1, __ATOMIC_SEQ_CST) == limit)
-        wake_master();
+        wake_master(PAGE_WAKE_LIMIT);
     if (kept)
         wake_if(PAGE_WAKE_REQUEST);
 }

@@ -212,7 +212,7 @@ void drain_give_up(void)
     swap();
     if (!__atomic_exchange_n(&gave_up, true, __ATOMIC_SEQ_CST)) {
         __atomic_add_fetch(&process.page->report.drained, 1, __ATOMIC_SEQ_CST);
-        wake_master();
+        wake_master(PAGE_WAKE_DRAINED);
     }
     errno = error;
 }
@@ -220,7 +220,7 @@ void drain_give_up(void)
 void drain_closed(void)
 {
     if (PROCESS_UNLIKELY(drain_asked()) && !descriptor_any(DESCRIPTOR_CONNECTION))
-        wake_master();
+        wake_master(PAGE_WAKE_DRAINED);
 }
 
 static bool has_unread(int fd)
@@ -271,7 +271,7 @@ static void wait_for_the_end(void)
     if (process.parent == 0 || syscall(SYS_getppid) != process.parent)
         return;
     __atomic_or_fetch(&process.page->report.flags, PAGE_NESTED, __ATOMIC_SEQ_CST);
-    wake_master();
+    wake_master(PAGE_WAKE_DRAINED);
     (void)pause();
 }
 

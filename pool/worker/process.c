@@ -12,7 +12,6 @@
 #include "pool/worker/drain.h"
 #include "pool/worker/next.h"
 #include "pool/worker/wait.h"
-#include "pool/worker/wake.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -279,19 +278,18 @@ static void close_own(int *fd, ino_t inode)
     *fd = -1;
 }
 
-void process_accepts(void)
+bool process_accepts(void)
 {
     int32_t nobody = 0;
     if (__atomic_exchange_n(&process.accepted, true, __ATOMIC_SEQ_CST))
-        return;
+        return false;
     close_own(&page_fd, page_inode);
     close_own(&pool_fd, pool_inode);
     clean_environment();
     drain_accepts();
-    if (__atomic_load_n(&process.page->report.accepted_pid, __ATOMIC_SEQ_CST) == 0) {
-        __atomic_store_n(&process.page->report.accepted_ns, process_now(), __ATOMIC_SEQ_CST);
-        __atomic_compare_exchange_n(&process.page->report.accepted_pid, &nobody, process.pid, false,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-        wake_master();
-    }
+    if (__atomic_load_n(&process.page->report.accepted_pid, __ATOMIC_SEQ_CST) != 0)
+        return false;
+    __atomic_store_n(&process.page->report.accepted_ns, process_now(), __ATOMIC_SEQ_CST);
+    return __atomic_compare_exchange_n(&process.page->report.accepted_pid, &nobody, process.pid, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }

@@ -39,8 +39,9 @@ static inline pid_t process_tid(void)
 }
 
 /* The process is about to accept, for the first time (process.accepted is false): it has proved to be the
- * worker, so descriptors and environment are cleaned for its children, and the master is told. */
-void process_accepts(void);
+ * worker, so descriptors and environment are cleaned for its children. True when no process of the worker has
+ * before: the master is to be told. */
+bool process_accepts(void);
 
 /* CLOCK_MONOTONIC in nanoseconds; and as of the kernel's last tick, some milliseconds ago, for a quarter of
  * the price. */

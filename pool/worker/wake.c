@@ -10,19 +10,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void ring(bool news)
+void wake_master(enum page_wake news)
 {
     int error = errno;
-    if (news)
-        __atomic_add_fetch(&process.pool->news, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&process.pool->news, news, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&process.pool->wake, 1, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &process.pool->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     errno = error;
-}
-
-void wake_master(void)
-{
-    ring(true);
 }
 
 void wake_if(uint32_t wanted)
@@ -32,5 +26,5 @@ void wake_if(uint32_t wanted)
         return;
     uint32_t taken = __atomic_fetch_and(&process.pool->armed, ~wanted, __ATOMIC_SEQ_CST) & wanted;
     if (taken)
-        ring((taken & PAGE_WAKE_REQUEST) != 0);
+        wake_master(taken);
 }

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from kit import build, fastcgi
 from kit.processes import alive, children
 from kit.wait import wait_until
@@ -83,9 +85,11 @@ def test_connection_that_is_closed_late_is_not_in_hand(make_pool):
     assert time.monotonic() - start < 15
 
 
-def test_who_is_between_two_requests_may_take_the_next_one(make_pool):
-    """A worker is not aborted for a hung request before all of its threads are known to take nothing more."""
-    pool = make(make_pool, "dawdle", timeout=1, abort_timeout=1, graceful_timeout=60, rlimits={"core": 0})
+@pytest.mark.parametrize("mode", ["dawdle", "linger"])
+def test_who_is_between_two_requests_may_take_the_next_one(mode, make_pool):
+    """A worker is not aborted for a hung request before all of its threads are known to take nothing more, and to have
+    nothing that a client may still miss."""
+    pool = make(make_pool, mode, timeout=1, abort_timeout=1, graceful_timeout=60, rlimits={"core": 0})
     worker = pool.serving()[0]
     pool.wait_status(lambda status: status["workers"][0]["state"] == "serving")
     with begun(pool, "/hang"):

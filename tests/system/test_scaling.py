@@ -98,7 +98,7 @@ def test_trickle_does_not_hold_workers(make_pool, make_load):
     wait_workers(pool, 8)
     assert_all_right(load.stop())
     trickle = make_load(pool.address, clients=1, rate=5, mix="GET:1")
-    pool.wait_status(lambda status: status["wanted"] <= 3 and len(pool.serving(status)) <= 3, what="few workers")
+    pool.wait_status(lambda status: status["wanted"] <= 2 and len(pool.serving(status)) <= 2, what="few workers")
     assert_all_right(trickle.stop())
 
 

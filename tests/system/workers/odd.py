@@ -127,16 +127,30 @@ def crowd():
     serve_all()
 
 
-def dawdle():
-    """Two threads, which take their time between two requests."""
-    def serve_at_leisure():
+def twice(function):
+    """Two threads that do it all the time."""
+    def do_it():
         while True:
-            serve(LISTENER.accept()[0])
-            time.sleep(3)
-    threading.Thread(target=serve_at_leisure).start()
-    serve_at_leisure()
+            function()
+    threading.Thread(target=do_it).start()
+    do_it()
 
 
-MODES = {"dawdle": dawdle, "hand-over": hand_over, "fork-each": fork_each, "fork-and-close": fork_and_close, "fork-ahead": fork_ahead,
-         "first-leaves": first_leaves, "careless": careless, "late": late, "crowd": crowd}
+def dawdle():
+    """Takes its time between two requests."""
+    serve(LISTENER.accept()[0])
+    time.sleep(3)
+
+
+def linger():
+    """Takes its time before it closes a connection."""
+    connection, _ = LISTENER.accept()
+    answer(connection)
+    time.sleep(3)
+    connection.close()
+
+
+MODES = {"dawdle": lambda: twice(dawdle), "linger": lambda: twice(linger), "hand-over": hand_over, "fork-each": fork_each,
+         "fork-and-close": fork_and_close, "fork-ahead": fork_ahead, "first-leaves": first_leaves, "careless": careless,
+         "late": late, "crowd": crowd}
 MODES[sys.argv[1]]()

@@ -45,6 +45,7 @@ static void look(void)
     page_read(&page, NOW_NS, &view);
     check_view(&view, NOW_NS);
     check_same(&scan, &view.scan);
+    assert_int_equal(page_requests(&page), scan.requests);
 }
 
 static struct page_connection *connection(unsigned row, enum page_state state, uint64_t begun_ns)

@@ -154,6 +154,36 @@ static void without_work_none_is_to_spare(void **state)
     assert_int_equal(policy.wanted, 1);
 }
 
+/* What one request at a time asks for, now and then, of workers that start within so long. */
+static int64_t wanted_for_one(int64_t start_ms)
+{
+    settings.workers_spare = SETTING_AUTO;
+    settings.workers_min = 0;
+    happens(EVENT_START, 0, 0);
+    is_seen(0, 1);
+    assert_int_equal(policy.wanted, 2); /* nothing is known of a start */
+    passes(start_ms);
+    happens(EVENT_READY, 0, 0);
+    happens(EVENT_READY, 1, 0);
+    is_seen(0, 0);
+    passes(settings.idle_timeout_ms - 1000);
+    is_seen(1, 0);
+    passes(1000);
+    return policy.wanted;
+}
+
+static void none_is_to_spare_beside_a_single_worker_that_soon_has_company(void **state)
+{
+    (void)state;
+    assert_int_equal(wanted_for_one(20), 1);
+}
+
+static void one_is_to_spare_beside_a_single_worker_where_a_start_is_long(void **state)
+{
+    (void)state;
+    assert_int_equal(wanted_for_one(21), 2);
+}
+
 /* In a start of 1 s that many more come the shorter they take. */
 static void fewer_spare_workers_where_they_start_fast(void **state)
 {
@@ -481,12 +511,14 @@ static void what_workers_tell_is_made_possible(void **state)
 
 static void the_queue_is_watched_while_nobody_is_idle(void **state)
 {
-    struct load seen = {.workers = 3, .places = 3, .busy = 2};
+    struct load seen = {.workers = 3, .places = 3};
     (void)state;
     settings.workers_min = 3;
     begin();
     assert_int_equal(policy_look_ms(&policy, &seen), NEVER_MS);
-    seen.busy = 3;
+    seen.peak = 2;
+    assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_LAST_MS);
+    seen.busy = seen.peak = 3;
     assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_SOON_MS);
     seen = (struct load){.workers = 3, .places = 3, .queued = 1};
     assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_SOON_MS);
@@ -495,6 +527,8 @@ static void the_queue_is_watched_while_nobody_is_idle(void **state)
     assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_LATER_MS); /* all that there may be */
     settings.workers_min = settings.workers_max = 4;
     assert_int_equal(policy_look_ms(&policy, &seen), POLICY_LOOK_LATER_MS); /* not by load */
+    seen = (struct load){.workers = 4, .places = 4, .busy = 2, .peak = 3};
+    assert_int_equal(policy_look_ms(&policy, &seen), NEVER_MS);
 }
 
 static void a_pool_without_workers_is_watched_when_somebody_waits(void **state)
@@ -602,6 +636,8 @@ int main(void)
         TEST(spare_workers_by_the_root_of_the_average),
         TEST(no_more_are_to_spare_than_there_may_be),
         TEST(without_work_none_is_to_spare),
+        TEST(none_is_to_spare_beside_a_single_worker_that_soon_has_company),
+        TEST(one_is_to_spare_beside_a_single_worker_where_a_start_is_long),
         TEST(fewer_spare_workers_where_they_start_fast),
         TEST(the_time_of_a_start_is_smoothed),
         TEST(a_queue_that_is_gone_soon_asks_for_nobody),

@@ -322,19 +322,27 @@ static void is_inert_elsewhere(void **state)
     worker_kill(&worker);
 }
 
+/* What the master was woken for. */
+static uint32_t taken(struct page_pool *pool)
+{
+    return __atomic_exchange_n(&pool->news, 0, __ATOMIC_SEQ_CST);
+}
+
 static void wakes_the_master(void **state)
 {
     struct page_pool *pool = world.pool;
     struct worker worker = SPAWN(&world, TEST_WAYS, "threads");
     (void)state;
     WAIT(waiting(&worker) == 4);
-    assert_int_equal(pool->wake, 1); /* the first accept */
+    assert_int_equal(pool->wake, 1);
+    assert_int_equal(taken(pool), PAGE_WAKE_ACCEPTS);
     assert_true(is_served(&world, "/any"));
     assert_int_equal(pool->wake, 1); /* nobody asked */
 
     __atomic_store_n(&pool->armed, PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY, __ATOMIC_SEQ_CST);
     assert_true(is_served(&world, "/any"));
     assert_int_equal(pool->wake, 2);
+    assert_int_equal(taken(pool), PAGE_WAKE_REQUEST);
     assert_int_equal(pool->armed, PAGE_WAKE_ALL_BUSY);
     WAIT(waiting(&worker) == 4);
 
@@ -345,6 +353,7 @@ static void wakes_the_master(void **state)
         WAIT(waiting(&worker) == 3 - i);
     }
     WAIT(pool->wake == 3 && pool->armed == 0);
+    assert_int_equal(taken(pool), PAGE_WAKE_ALL_BUSY);
     for (int i = 0; i < 4; i++)
         close(fds[i]);
     WAIT(waiting(&worker) == 4);
@@ -352,6 +361,7 @@ static void wakes_the_master(void **state)
     __atomic_store_n(&worker.page->orders.max_requests, 3, __ATOMIC_SEQ_CST);
     assert_true(is_served(&world, "/any"));
     assert_int_equal(pool->wake, 4); /* the limit; it serves on */
+    assert_int_equal(taken(pool), PAGE_WAKE_LIMIT);
     assert_true(is_served(&world, "/any"));
     assert_int_equal(pool->wake, 4);
     worker_kill(&worker);
