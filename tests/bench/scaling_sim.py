@@ -18,11 +18,15 @@ sys.dont_write_bytecode = True
 
 from scaling_traces import RIVALS, SETTINGS, SQUARE, SQUARE_BOUND, TO_WIN, TRACES, TUNINGS  # noqa: E402
 
-# With the settings as they are, either side may spend more. Of these, the most generous first, those are taken by which
-# fcgipool costs no more than the rival does on the trace; the defaults are 30 and "auto".
-LADDER = [{"idle_timeout": seconds, "workers.spare": spare} for spare in ("auto", 0)
-          for seconds in (600, 300, 180, 120, 90, 60, 45, 30, 25, 20, 15, 10, 7, 5, 3, 2, 1)
-          if spare == "auto" or seconds <= 30]
+# With the settings as they are, either side may spend more. Of these, those are taken by which fcgipool waits the least
+# on the trace and costs no more than the rival; the defaults are 30, "auto" and 50.
+LADDER = [{"idle_timeout": seconds, "workers.spare": spare, "workers.max": most}
+          for seconds, spare, most in
+          [(seconds, "auto", 50) for seconds in (600, 300, 180, 120, 90, 60, 45, 30, 25, 20, 15, 10, 7, 5, 3, 2, 1)] +
+          [(seconds, 0, 50) for seconds in (30, 20, 10, 5, 3, 2, 1)] +
+          [(seconds, spare, 50) for seconds in (60, 30, 10, 5, 3, 2, 1)
+           for spare in (3, 5, 8, 10, 12, 14, 16, 18, 20, 22, 25, 30)] +
+          [(seconds, 0, most) for seconds in (20, 5, 1) for most in (45, 40, 35, 30, 25, 20, 16, 12, 9, 6, 4)]]
 
 
 def simulate(file, trace, rivals=(), settings=None):
@@ -41,6 +45,12 @@ def simulate(file, trace, rivals=(), settings=None):
             for each in answer["managers"]}, answer["trace"]
 
 
+def best(candidates, cost):
+    """Who waits the least of those that cost no more than `cost`, or None."""
+    return min((each for each in candidates if each["worker_seconds"] <= cost),
+               key=lambda each: (each["p99"], each["max"], each["worker_seconds"]), default=None)
+
+
 def tuned(file, trace, ours):
     """PHP-FPM with what hindsight says is best for it, or None when all of it costs more."""
     limit = SETTINGS["workers"]["max"]
@@ -49,18 +59,14 @@ def tuned(file, trace, ours):
         low, high = max(1, round(low * limit)), round(high * limit)
         names.append(f"fpm-dynamic:min_spare_servers={low},max_spare_servers={high},start_servers={(low + high) // 2}")
     figures, _ = simulate(file, trace, names)
-    cheap = [{**figures[name], "spec": name} for name in names
-             if figures[name]["worker_seconds"] <= ours["worker_seconds"]]
-    return min(cheap, key=lambda each: (each["p99"], each["max"], each["worker_seconds"]), default=None)
+    return best([{**figures[name], "spec": name} for name in names], ours["worker_seconds"])
 
 
 def measure(file, trace):
     figures, about = simulate(file, trace, RIVALS)
     ours = figures.pop("fcgipool")
     steps = [{**simulate(file, trace, settings=settings)[0]["fcgipool"], "settings": settings} for settings in LADDER]
-    matched = {}
-    for rival, theirs in figures.items():
-        matched[rival] = next((each for each in steps if each["worker_seconds"] <= theirs["worker_seconds"]), None)
+    matched = {rival: best(steps, theirs["worker_seconds"]) for rival, theirs in figures.items()}
     return {"trace": trace, "demand": about["demand"], "requests": about["requests"],
             "ideal_spawns": about["ideal_spawns"], "fcgipool": ours, "rivals": figures, "matched": matched,
             "tuned": tuned(file, trace, ours)}

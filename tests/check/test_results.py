@@ -68,5 +68,6 @@ def test_simulate(tmp_path):
     text = results(path, "simulate", figures)
     assert ("| steps 1 | 1,000 / 0.0 | 1,000 / 7.2: won | 12,346 / 0.0: even | 900 / 5,000.0: costs more | 1,001 / 0.0: even | "
             "all cost more |") in text
-    assert "| slow | 2 | 0 | 2 | 0 |" in text and "| idle | 0 (missed) | 1 | 0 | 1 |" in text
+    assert "| slow | 2 | 0 | 2 | 0 |" in text and "| idle | 0 | 1 | 0 | 1 (missed) |" in text
+    assert "| steps 2 | 7.2 / 1.0: won | 0.0 / 1.0: slower | 5,000.0 / -: costs more | 0.0 / 1.0: slower |" in text
     assert "1,300 spawns, 1.30 times the ideal; promised 1.2 (missed)" in text
