@@ -24,15 +24,15 @@ def test_silent_client_is_ended(kind, sent, make_pool, make_load, record_propert
     command, script = kinds.command(kind)
     pool = make_pool(command=command, workers=3, request_header_timeout=LIMIT).up()
     before = set(pool.serving())
-    load = make_load(pool.address, clients=2, script=script, mix="GET:10*5,POST:5000,GET:100?delay=5")
     begun = time.monotonic()
     with fastcgi.Kept(pool.address) as client:
         client.connection.sendall(sent)
 
         def silent(status):
             return [each for each in status["workers"] if each["connections"]["connected"] and each["current"]
-                    and each["current"]["state"] == "connected" and each["current"]["age_ms"] > LIMIT * 500]
+                    and each["current"]["state"] == "connected" and each["current"]["age_ms"] > LIMIT * 200]
         pool.wait_status(silent, timeout=5, what="a connection without a request")
+        load = make_load(pool.address, clients=2, script=script, mix="GET:10*5,POST:5000,GET:100?delay=5")
         elapsed = ended_after(client, begun)
     record_property("ended after ms", round(elapsed * 1000))
     assert LIMIT * 0.95 <= elapsed <= LIMIT + 10 * 0.5
