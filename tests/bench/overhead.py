@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
 from kit import build, fastcgi, kinds  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
-from kit.pool import Pool  # noqa: E402
+from kit.pool import Pool, environment_of  # noqa: E402
 from kit.wait import wait_until  # noqa: E402
 
 # (kind, workers, way, the lower bound that is promised for the ratio)
@@ -38,7 +38,6 @@ SLICE_MS = 50
 ROUNDS, PAIRS = 20, 40
 # One worker has a processor to itself, and its clients another: who wakes whom where is worth more than what we look for.
 APART = (["taskset", "-c", "0"], ["taskset", "-c", "1"])
-ENVIRONMENT = {"PHP_FCGI_MAX_REQUESTS": "0"}
 
 
 class Bare:
@@ -51,7 +50,7 @@ class Bare:
             command = [build.installed("multiwatch"), "-f", str(workers), "--", *command]
         self.process = subprocess.Popen(
             [build.installed("spawn-fcgi"), "-n", "-b", "2048", "-s", str(self.path), "--", *command],
-            env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env=environment_of("0" * 32, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, cwd=directory)
 
         self.patience = 20 if workers == 1 else 0
@@ -72,8 +71,7 @@ class Seen:
     """The same under fcgipool."""
 
     def __init__(self, directory, command, workers, observe):
-        self.pool = Pool(directory, command=command, workers=workers, env=ENVIRONMENT,
-                         **({"observe": observe} if observe else {})).up()
+        self.pool = Pool(directory, command=command, workers=workers, **({"observe": observe} if observe else {})).up()
         self.address = self.pool.address
         ways = {each.get("observe") for each in self.pool.status()["workers"]}
         assert ways == {observe or "preload"}, f"observed by {ways}"

@@ -45,6 +45,14 @@ class Background:
         os.kill(self.pid, number)
 
 
+def environment_of(mark, runtime):
+    """Of a master, and so of its workers."""
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("FCGIPOOL_", "LISTEN_", "NOTIFY_", "WATCHDOG_"))}
+    return {**kept, MARK: mark, "XDG_RUNTIME_DIR": str(runtime),
+            "PHP_FCGI_MAX_REQUESTS": "0"}  # php-cgi leaves after 500 otherwise
+
+
 class Pool:
     """The settings given are added to a small default: a unix socket and two well-behaved workers; a setting of
     None is left out. `arguments` go before the file on the command line of `start`."""
@@ -70,11 +78,7 @@ class Pool:
         self.settings.update(settings)
         self.settings = {name: value for name, value in self.settings.items() if value is not None}
         self.control_path = self.settings.get("control_socket") or str(runtime / "fcgipool" / "pool.sock")
-        self.environment = {name: value for name, value in os.environ.items()
-                            if not name.startswith(("FCGIPOOL_", "LISTEN_", "NOTIFY_", "WATCHDOG_"))}
-        self.environment.update({MARK: self.tree.mark, "XDG_RUNTIME_DIR": str(runtime)})
-        self.environment["PHP_FCGI_MAX_REQUESTS"] = "0"  # php-cgi leaves after 500 otherwise
-        self.environment.update(environment or {})
+        self.environment = {**environment_of(self.tree.mark, runtime), **(environment or {})}
         self.write()
 
     def within_reach(self, program, name):
