@@ -54,7 +54,7 @@ static bool is_over(struct glance *glance, uint64_t begun_ns, int64_t limit_ms, 
 
 struct group {
     pid_t leader;
-    bool leader_lives;
+    bool leader_lives; /* as far as the master has heard */
 };
 
 /* A row tells a pid that may be anybody's, or of a process that has died and left the row behind. */
@@ -243,7 +243,7 @@ static void see_worker(struct glance *glance, uint32_t slot)
     if ((state != SLOT_SERVING && state != SLOT_RETIRING) || !(has_in_hand(&scan) || worker->overdue))
         return;
     struct page_view view;
-    read_page(worker, !worker->headless, &view);
+    read_page(worker, !worker->headless, &view); /* without a look at /proc for each of many workers */
     glance->in_hand = glance->in_hand || has_in_hand(&view.scan);
     see_busy(glance, slot, &view);
     see_connected(glance, slot, &view);

@@ -23,7 +23,7 @@ struct load {
  * tell, so neither need be possible. Sets busy and peak. */
 void load_count(struct load *load, int64_t idle, int64_t low);
 
-/* Whether nobody is idle. */
+/* Whether nobody is idle, or somebody waits nevertheless. */
 bool load_is_full(const struct load *load);
 
 #endif

@@ -3,17 +3,13 @@
  * starts the missing ones, but at first one, then each second in a row twice as many, up to max_spawn_rate.
  * More than max_spare_servers: it retires one.
  */
-#include "daemon/base/memory.h"
 #include "daemon/simulate/rivals/rival.h"
 
-#define TICK_US 1000000
-
-enum { START_SERVERS, MIN_SPARE, MAX_SPARE, SPAWN_RATE, VALUES };
+enum { START_SERVERS, MIN_SPARE, MAX_SPARE, SPAWN_RATE };
 
 struct fpm_dynamic {
-    struct manager manager;
-    int64_t max, values[VALUES];
-    int64_t rate, tick_us;
+    struct rule rule;
+    int64_t rate;
 };
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -28,12 +24,12 @@ static int64_t larger(int64_t a, int64_t b)
 
 static void tick(struct fpm_dynamic *fpm, struct world *world)
 {
-    int64_t idle = world->idle, missing = fpm->values[MIN_SPARE] - idle;
-    if (idle > fpm->values[MAX_SPARE]) {
+    int64_t idle = world->idle, missing = fpm->rule.values[MIN_SPARE] - idle;
+    if (idle > fpm->rule.values[MAX_SPARE]) {
         (void)rival_retire(world);
         fpm->rate = 1;
-    } else if (missing > 0 && rival_spawn(world, smaller(fpm->rate, missing), fpm->max)) {
-        fpm->rate = smaller(2 * fpm->rate, fpm->values[SPAWN_RATE]);
+    } else if (missing > 0 && rival_spawn(world, smaller(fpm->rate, missing), fpm->rule.max)) {
+        fpm->rate = smaller(2 * fpm->rate, fpm->rule.values[SPAWN_RATE]);
     } else {
         fpm->rate = 1;
     }
@@ -44,21 +40,11 @@ static void happened(struct manager *manager, struct world *world, enum world_ev
     struct fpm_dynamic *fpm = (struct fpm_dynamic *)manager;
     (void)slot;
     if (event == WORLD_BEGIN) {
-        (void)rival_spawn(world, fpm->values[START_SERVERS], fpm->max);
+        (void)rival_spawn(world, fpm->rule.values[START_SERVERS], fpm->rule.max);
     } else if (event == WORLD_TIME) {
         tick(fpm, world);
-        fpm->tick_us += TICK_US;
+        fpm->rule.tick_us += RIVAL_TICK_US;
     }
-}
-
-static int64_t next_us(const struct manager *manager)
-{
-    return ((const struct fpm_dynamic *)manager)->tick_us;
-}
-
-static void fpm_free(struct manager *manager)
-{
-    free(manager);
 }
 
 /* workers.max is max_children. The spare ones are the shares of it that the sample configuration has (5, 1,
@@ -76,13 +62,9 @@ static void map(const struct settings *settings, int64_t *values)
 
 static struct manager *make(const struct settings *settings, const int64_t *values)
 {
-    struct fpm_dynamic *fpm = memory_must(calloc(1, sizeof *fpm));
-    fpm->manager = (struct manager){.happened = happened, .next_us = next_us, .free = fpm_free};
-    fpm->max = settings->workers_max;
-    memcpy(fpm->values, values, sizeof fpm->values);
+    struct fpm_dynamic *fpm = rule_new(sizeof *fpm, settings, values, happened);
     fpm->rate = 1;
-    fpm->tick_us = TICK_US;
-    return &fpm->manager;
+    return &fpm->rule.manager;
 }
 
 static const char *const parameters[] = {"start_servers", "min_spare_servers", "max_spare_servers",

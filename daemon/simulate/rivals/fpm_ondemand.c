@@ -3,17 +3,12 @@
  * come while it forks count as one together, which is why it stays below the demand in a burst. Once a second
  * one worker that has been idle for process_idle_timeout is retired.
  */
-#include "daemon/base/memory.h"
 #include "daemon/simulate/rivals/rival.h"
 
-#define TICK_US 1000000
-
-enum { IDLE_TIMEOUT_S, FORK_MS, VALUES };
+enum { IDLE_TIMEOUT_S, FORK_MS };
 
 struct fpm_ondemand {
-    struct manager manager;
-    int64_t max, values[VALUES];
-    int64_t tick_us;
+    struct rule rule;
     int64_t forked_us; /* until when it forks */
     bool pending;      /* a connection came meanwhile */
 };
@@ -21,8 +16,8 @@ struct fpm_ondemand {
 static void fork_one(struct fpm_ondemand *fpm, struct world *world)
 {
     fpm->pending = false;
-    if (world_queue(world) && world->idle == 0 && rival_spawn(world, 1, fpm->max))
-        fpm->forked_us = world->now_us + fpm->values[FORK_MS] * 1000;
+    if (world_queue(world) && world->idle == 0 && rival_spawn(world, 1, fpm->rule.max))
+        fpm->forked_us = world->now_us + fpm->rule.values[FORK_MS] * 1000;
 }
 
 static void on_arrived(struct fpm_ondemand *fpm, struct world *world)
@@ -37,11 +32,11 @@ static void on_time(struct fpm_ondemand *fpm, struct world *world)
 {
     if (fpm->pending && fpm->forked_us <= world->now_us)
         fork_one(fpm, world);
-    if (fpm->tick_us > world->now_us)
+    if (fpm->rule.tick_us > world->now_us)
         return;
-    fpm->tick_us += TICK_US;
-    if (world->first_idle != WORLD_NONE &&
-        world->now_us - world->workers[world->first_idle].since_us >= fpm->values[IDLE_TIMEOUT_S] * TICK_US)
+    fpm->rule.tick_us += RIVAL_TICK_US;
+    if (world->first_idle != WORLD_NONE && world->now_us - world->workers[world->first_idle].since_us >=
+                                               fpm->rule.values[IDLE_TIMEOUT_S] * RIVAL_TICK_US)
         (void)rival_retire(world);
 }
 
@@ -58,12 +53,7 @@ static void happened(struct manager *manager, struct world *world, enum world_ev
 static int64_t next_us(const struct manager *manager)
 {
     const struct fpm_ondemand *fpm = (const struct fpm_ondemand *)manager;
-    return fpm->pending && fpm->forked_us < fpm->tick_us ? fpm->forked_us : fpm->tick_us;
-}
-
-static void fpm_free(struct manager *manager)
-{
-    free(manager);
+    return fpm->pending && fpm->forked_us < fpm->rule.tick_us ? fpm->forked_us : fpm->rule.tick_us;
 }
 
 /* workers.max is max_children, idle_timeout is process_idle_timeout. A fork takes 1 ms. */
@@ -75,12 +65,9 @@ static void map(const struct settings *settings, int64_t *values)
 
 static struct manager *make(const struct settings *settings, const int64_t *values)
 {
-    struct fpm_ondemand *fpm = memory_must(calloc(1, sizeof *fpm));
-    fpm->manager = (struct manager){.happened = happened, .next_us = next_us, .free = fpm_free};
-    fpm->max = settings->workers_max;
-    memcpy(fpm->values, values, sizeof fpm->values);
-    fpm->tick_us = TICK_US;
-    return &fpm->manager;
+    struct fpm_ondemand *fpm = rule_new(sizeof *fpm, settings, values, happened);
+    fpm->rule.manager.next_us = next_us;
+    return &fpm->rule.manager;
 }
 
 static const char *const parameters[] = {"process_idle_timeout", "fork_ms", NULL};

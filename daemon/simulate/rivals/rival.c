@@ -1,6 +1,8 @@
 /* The rules of other process managers, by name; see rival.h. */
 #include "daemon/simulate/rivals/rival.h"
 
+#include "daemon/base/memory.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +13,26 @@ const struct rival *const rivals[] = {&rival_fpm_dynamic, &rival_fpm_ondemand, &
                                       &rival_uwsgi_busyness, NULL};
 
 /* ---- for the rules ---- */
+
+static int64_t next_tick(const struct manager *manager)
+{
+    return ((const struct rule *)manager)->tick_us;
+}
+
+static void rule_free(struct manager *manager)
+{
+    free(manager);
+}
+
+void *rule_new(size_t size, const struct settings *settings, const int64_t *values, rule_happened *happened)
+{
+    struct rule *rule = memory_must(calloc(1, size));
+    rule->manager = (struct manager){.happened = happened, .next_us = next_tick, .free = rule_free};
+    rule->max = settings->workers_max;
+    memcpy(rule->values, values, sizeof rule->values);
+    rule->tick_us = RIVAL_TICK_US;
+    return rule;
+}
 
 int64_t rival_spawn(struct world *world, int64_t count, int64_t max)
 {

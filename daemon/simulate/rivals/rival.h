@@ -10,8 +10,10 @@
 #include "pool/settings.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#define RIVAL_TICK_US        1000000
 #define RIVAL_PARAMETERS_MAX 12
 #define RIVAL_VALUE_MAX      86400
 
@@ -34,6 +36,20 @@ extern const struct rival *const rivals[];
 struct manager *rival_new(const char *spec, const struct settings *settings, char *ret_fault, size_t size);
 
 /* ---- for the rules ---- */
+
+/* What they have in common: each looks once a second. The first member of a rule's own struct. */
+struct rule {
+    struct manager manager;
+    int64_t max, values[RIVAL_PARAMETERS_MAX];
+    int64_t tick_us; /* the next look */
+};
+
+typedef void rule_happened(struct manager *manager, struct world *world, enum world_event event,
+                           uint32_t slot);
+
+/* `size` bytes that begin with a struct rule, all else 0. As long as the rule does not set others, `next_us`
+ * tells the next look, which is a second from the beginning, and `free` frees these bytes. */
+void *rule_new(size_t size, const struct settings *settings, const int64_t *values, rule_happened *happened);
 
 /* Starts up to `count` workers, while fewer than `max` stay. Returns how many. */
 int64_t rival_spawn(struct world *world, int64_t count, int64_t max);

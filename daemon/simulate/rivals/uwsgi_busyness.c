@@ -10,8 +10,6 @@
 #include "daemon/base/memory.h"
 #include "daemon/simulate/rivals/rival.h"
 
-#define TICK_US 1000000
-
 enum {
     CHEAPER,
     INITIAL,
@@ -37,10 +35,9 @@ struct mark {
 };
 
 struct uwsgi_busyness {
-    struct manager manager;
-    int64_t max, values[VALUES];
+    struct rule rule;
     struct mark *marks; /* a slot each; owned */
-    int64_t tick_us, window_us;
+    int64_t window_us;
     int64_t idle_windows, between; /* in a row */
     int64_t emergency;             /* such workers */
     int64_t waiting_s;             /* for so long there has been a queue */
@@ -68,28 +65,28 @@ static int64_t busyness(struct uwsgi_busyness *uwsgi, const struct world *world)
         }
         *mark = (struct mark){.life = worker->life, .busy_us = now_us};
     }
-    return workers ? 100 * busy_us / (workers * uwsgi->values[OVERLOAD] * TICK_US) : 0;
+    return workers ? 100 * busy_us / (workers * uwsgi->rule.values[OVERLOAD] * RIVAL_TICK_US) : 0;
 }
 
 /* ---- more and fewer ---- */
 
 static void more(struct uwsgi_busyness *uwsgi, struct world *world)
 {
-    int64_t soon_us = uwsgi->values[MULTIPLIER] * uwsgi->values[OVERLOAD] * TICK_US;
+    int64_t soon_us = uwsgi->rule.values[MULTIPLIER] * uwsgi->rule.values[OVERLOAD] * RIVAL_TICK_US;
     uwsgi->idle_windows = uwsgi->between = 0;
-    if (rival_spawn(world, uwsgi->values[STEP], uwsgi->max) && uwsgi->retired_us >= 0 &&
+    if (rival_spawn(world, uwsgi->rule.values[STEP], uwsgi->rule.max) && uwsgi->retired_us >= 0 &&
         world->now_us - uwsgi->retired_us < soon_us)
-        uwsgi->values[MULTIPLIER] += uwsgi->values[PENALTY];
+        uwsgi->rule.values[MULTIPLIER] += uwsgi->rule.values[PENALTY];
 }
 
 static void fewer(struct uwsgi_busyness *uwsgi, struct world *world)
 {
-    int64_t enough = uwsgi->values[uwsgi->emergency ? BACKLOG_MULTIPLIER : MULTIPLIER];
+    int64_t enough = uwsgi->rule.values[uwsgi->emergency ? BACKLOG_MULTIPLIER : MULTIPLIER];
     uwsgi->between = 0;
     if (++uwsgi->idle_windows < enough)
         return;
     uwsgi->idle_windows = 0;
-    if (world_staying(world) <= uwsgi->values[CHEAPER] || !rival_retire(world))
+    if (world_staying(world) <= uwsgi->rule.values[CHEAPER] || !rival_retire(world))
         return;
     uwsgi->emergency -= uwsgi->emergency > 0;
     uwsgi->retired_us = world->now_us;
@@ -105,9 +102,9 @@ static void neither(struct uwsgi_busyness *uwsgi)
 static void end_window(struct uwsgi_busyness *uwsgi, struct world *world)
 {
     int64_t percent = busyness(uwsgi, world);
-    if (percent > uwsgi->values[BUSYNESS_MAX])
+    if (percent > uwsgi->rule.values[BUSYNESS_MAX])
         more(uwsgi, world);
-    else if (percent < uwsgi->values[BUSYNESS_MIN])
+    else if (percent < uwsgi->rule.values[BUSYNESS_MIN])
         fewer(uwsgi, world);
     else
         neither(uwsgi);
@@ -117,9 +114,9 @@ static void see_queue(struct uwsgi_busyness *uwsgi, struct world *world)
 {
     int64_t queue = world_queue(world);
     uwsgi->waiting_s = queue ? uwsgi->waiting_s + 1 : 0;
-    if (queue <= uwsgi->values[BACKLOG_ALERT] && uwsgi->waiting_s <= uwsgi->values[BACKLOG_NONZERO])
+    if (queue <= uwsgi->rule.values[BACKLOG_ALERT] && uwsgi->waiting_s <= uwsgi->rule.values[BACKLOG_NONZERO])
         return;
-    uwsgi->emergency += rival_spawn(world, uwsgi->values[BACKLOG_STEP], uwsgi->max);
+    uwsgi->emergency += rival_spawn(world, uwsgi->rule.values[BACKLOG_STEP], uwsgi->rule.max);
     uwsgi->waiting_s = 0;
 }
 
@@ -127,11 +124,11 @@ static void see_queue(struct uwsgi_busyness *uwsgi, struct world *world)
 
 static void on_time(struct uwsgi_busyness *uwsgi, struct world *world)
 {
-    uwsgi->tick_us += TICK_US;
+    uwsgi->rule.tick_us += RIVAL_TICK_US;
     see_queue(uwsgi, world);
     if (world->now_us < uwsgi->window_us)
         return;
-    uwsgi->window_us += uwsgi->values[OVERLOAD] * TICK_US;
+    uwsgi->window_us += uwsgi->rule.values[OVERLOAD] * RIVAL_TICK_US;
     end_window(uwsgi, world);
 }
 
@@ -141,15 +138,10 @@ static void happened(struct manager *manager, struct world *world, enum world_ev
     (void)slot;
     if (event == WORLD_BEGIN) {
         uwsgi->marks = memory_must(calloc(world->slot_count, sizeof *uwsgi->marks));
-        (void)rival_spawn(world, uwsgi->values[INITIAL], uwsgi->max);
+        (void)rival_spawn(world, uwsgi->rule.values[INITIAL], uwsgi->rule.max);
     } else if (event == WORLD_TIME) {
         on_time(uwsgi, world);
     }
-}
-
-static int64_t next_us(const struct manager *manager)
-{
-    return ((const struct uwsgi_busyness *)manager)->tick_us;
 }
 
 static void uwsgi_free(struct manager *manager)
@@ -177,16 +169,13 @@ static void map(const struct settings *settings, int64_t *values)
 
 static struct manager *make(const struct settings *settings, const int64_t *values)
 {
-    struct uwsgi_busyness *uwsgi = memory_must(calloc(1, sizeof *uwsgi));
-    uwsgi->manager = (struct manager){.happened = happened, .next_us = next_us, .free = uwsgi_free};
-    uwsgi->max = settings->workers_max;
-    memcpy(uwsgi->values, values, sizeof uwsgi->values);
-    if (uwsgi->values[OVERLOAD] == 0)
-        uwsgi->values[OVERLOAD] = 1;
-    uwsgi->tick_us = TICK_US;
-    uwsgi->window_us = uwsgi->values[OVERLOAD] * TICK_US;
+    struct uwsgi_busyness *uwsgi = rule_new(sizeof *uwsgi, settings, values, happened);
+    uwsgi->rule.manager.free = uwsgi_free;
+    if (uwsgi->rule.values[OVERLOAD] == 0)
+        uwsgi->rule.values[OVERLOAD] = 1;
+    uwsgi->window_us = uwsgi->rule.values[OVERLOAD] * RIVAL_TICK_US;
     uwsgi->retired_us = -1;
-    return &uwsgi->manager;
+    return &uwsgi->rule.manager;
 }
 
 static const char *const parameters[] = {"cheaper",

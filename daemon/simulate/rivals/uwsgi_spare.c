@@ -2,17 +2,12 @@
  * uWSGI, cheaper-algo = spare: it looks once a second. Everybody busy for cheaper-overload looks:
  * cheaper-step workers more. Two or more not busy for as many looks: one less, down to `cheaper`.
  */
-#include "daemon/base/memory.h"
 #include "daemon/simulate/rivals/rival.h"
 
-#define TICK_US 1000000
-
-enum { CHEAPER, INITIAL, STEP, OVERLOAD, VALUES };
+enum { CHEAPER, INITIAL, STEP, OVERLOAD };
 
 struct uwsgi_spare {
-    struct manager manager;
-    int64_t max, values[VALUES];
-    int64_t tick_us;
+    struct rule rule;
     int64_t overloaded, idle; /* looks in a row */
 };
 
@@ -31,10 +26,10 @@ static void tick(struct uwsgi_spare *uwsgi, struct world *world)
 {
     int64_t workers = world_staying(world);
     count(uwsgi, (int64_t)world->idle + world->starting);
-    if (uwsgi->overloaded >= uwsgi->values[OVERLOAD]) {
-        (void)rival_spawn(world, uwsgi->values[STEP], uwsgi->max);
+    if (uwsgi->overloaded >= uwsgi->rule.values[OVERLOAD]) {
+        (void)rival_spawn(world, uwsgi->rule.values[STEP], uwsgi->rule.max);
         uwsgi->overloaded = 0;
-    } else if (uwsgi->idle >= uwsgi->values[OVERLOAD] && workers > uwsgi->values[CHEAPER]) {
+    } else if (uwsgi->idle >= uwsgi->rule.values[OVERLOAD] && workers > uwsgi->rule.values[CHEAPER]) {
         (void)rival_retire(world);
         uwsgi->idle = 0;
     }
@@ -45,21 +40,11 @@ static void happened(struct manager *manager, struct world *world, enum world_ev
     struct uwsgi_spare *uwsgi = (struct uwsgi_spare *)manager;
     (void)slot;
     if (event == WORLD_BEGIN) {
-        (void)rival_spawn(world, uwsgi->values[INITIAL], uwsgi->max);
+        (void)rival_spawn(world, uwsgi->rule.values[INITIAL], uwsgi->rule.max);
     } else if (event == WORLD_TIME) {
         tick(uwsgi, world);
-        uwsgi->tick_us += TICK_US;
+        uwsgi->rule.tick_us += RIVAL_TICK_US;
     }
-}
-
-static int64_t next_us(const struct manager *manager)
-{
-    return ((const struct uwsgi_spare *)manager)->tick_us;
-}
-
-static void uwsgi_free(struct manager *manager)
-{
-    free(manager);
 }
 
 /* workers.max is `workers`, workers.min `cheaper` (at least 1), workers.start cheaper-initial. cheaper-step
@@ -74,12 +59,8 @@ static void map(const struct settings *settings, int64_t *values)
 
 static struct manager *make(const struct settings *settings, const int64_t *values)
 {
-    struct uwsgi_spare *uwsgi = memory_must(calloc(1, sizeof *uwsgi));
-    uwsgi->manager = (struct manager){.happened = happened, .next_us = next_us, .free = uwsgi_free};
-    uwsgi->max = settings->workers_max;
-    memcpy(uwsgi->values, values, sizeof uwsgi->values);
-    uwsgi->tick_us = TICK_US;
-    return &uwsgi->manager;
+    struct uwsgi_spare *uwsgi = rule_new(sizeof *uwsgi, settings, values, happened);
+    return &uwsgi->rule.manager;
 }
 
 static const char *const parameters[] = {"cheaper", "cheaper-initial", "cheaper-step", "cheaper-overload",
