@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -40,7 +41,7 @@
 #endif
 
 enum step {
-    STEP_SETSID,
+    STEP_GROUP,
     STEP_STDIN,
     STEP_OUTPUT,
     STEP_KEEP,
@@ -55,7 +56,7 @@ enum step {
 };
 
 static const char *const step_names[] = {
-    [STEP_SETSID] = "setsid",       [STEP_STDIN] = "stdin",
+    [STEP_GROUP] = "group",         [STEP_STDIN] = "stdin",
     [STEP_OUTPUT] = "output",       [STEP_KEEP] = "keep",
     [STEP_SETRLIMIT] = "setrlimit", [STEP_NICE] = "nice",
     [STEP_SETGROUPS] = "setgroups", [STEP_SETGID] = "setgid",
@@ -88,6 +89,17 @@ __attribute__((noreturn)) static void fail(const struct child *child, enum step 
     ssize_t ignored = write(child->report_fd, &report, sizeof report);
     (void)ignored;
     _exit(127);
+}
+
+/* Who has our terminal could write commands into it. Returns whether the child has none any more. */
+static bool leave_terminal(void)
+{
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0)
+        return errno == ENXIO; /* it had none */
+    bool left = ioctl(terminal, TIOCNOTTY) == 0;
+    (void)close(terminal);
+    return left;
 }
 
 static void reset_signals(void)
@@ -168,9 +180,10 @@ static void drop_privileges(const struct child *child)
 __attribute__((noreturn, noinline)) static void run_child(const struct child *child)
 {
     const struct spawn_options *options = child->options;
-    /* A session, not only a group: who has our terminal could write commands into it. */
-    if (setsid() < 0)
-        fail(child, STEP_SETSID);
+    /* A session of its own only where there is no other way out of the terminal: Linux gives each session the
+     * same share of the processors (sched_autogroup), and ours, with all workers, is to count as one. */
+    if ((leave_terminal() ? setpgid(0, 0) : setsid()) < 0)
+        fail(child, STEP_GROUP);
     reset_signals();
 
     int in = above_output(options->stdin_fd);

@@ -37,12 +37,12 @@ struct spawn_options {
     char *const *plain_envp; /* instead of `envp`, if the child, as who it becomes, cannot read `preload` */
 };
 
-/* The child becomes leader of its own session and process group, without a controlling terminal, with an
+/* The child becomes leader of its own process group, without a controlling terminal, with an
  * empty signal mask, default dispositions and no descriptors but 0, 1, 2 and those kept. With `credentials`
  * all of its user and group ids are set, and it has none of our capabilities (those of a root that it stays
  * or becomes excepted). It has exec'ed, or been killed, when this returns; one that could not is already
  * reaped. With `credentials` this takes two seconds at most: what hangs or was stopped before its exec is
- * killed. Returns 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "fork", "setsid",
+ * killed. Returns 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "fork", "group",
  * "stdin", "output", "keep", "setrlimit", "nice", "setgroups", "setgid", "setuid", "capabilities", "chdir",
  * "exec", or "no exec in time" with -ETIMEDOUT (a static string). */
 __attribute__((warn_unused_result)) int spawn_process(const struct spawn_options *options, pid_t *ret_pid,

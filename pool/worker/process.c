@@ -56,13 +56,12 @@ pid_t process_ask_tid(void)
     return process_thread;
 }
 
-/* The kernel's own call: libc's would take the set of the whole library, and the shims in front of it. */
+/* The kernel's own call: libc's would take the set of the whole library, and the shims in front of it. It
+ * cannot fail, so errno stays as it is. */
 static void mask_signal(int how, uint64_t *ret_former)
 {
     uint64_t set = (uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1);
-    int error = errno;
     syscall(SYS_rt_sigprocmask, how, &set, ret_former, sizeof set);
-    errno = error;
 }
 
 void process_let_signal(void)
