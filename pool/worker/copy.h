@@ -8,23 +8,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A compiler that saw a copy in the loops below would call memcpy for it. */
+#define COPY_HIDE(target) __asm__("" : "+r"(target))
+
+#define COPY_ONE(type)                                                                                       \
+    do {                                                                                                     \
+        type piece;                                                                                          \
+        __builtin_memcpy(&piece, source, sizeof piece);                                                      \
+        __builtin_memcpy(target, &piece, sizeof piece);                                                      \
+        source += sizeof piece;                                                                              \
+        target += sizeof piece;                                                                              \
+        COPY_HIDE(target);                                                                                   \
+    } while (0)
+
 /* Like memcpy. */
 static inline void copy_bytes(void *to, const void *from, size_t size)
 {
     unsigned char *target = to;
     const unsigned char *source = from;
-    for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t)) {
-        uint64_t word;
-        __builtin_memcpy(&word, source, sizeof word);
-        __builtin_memcpy(target, &word, sizeof word);
-        source += sizeof word;
-        target += sizeof word;
-        __asm__("" : "+r"(target)); /* a compiler that saw a copy would call memcpy for it */
-    }
-    for (; size > 0; size--) {
-        *target++ = *source++;
-        __asm__("" : "+r"(target));
-    }
+    for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t))
+        COPY_ONE(uint64_t);
+    if (size & sizeof(uint32_t))
+        COPY_ONE(uint32_t);
+    if (size & sizeof(uint16_t))
+        COPY_ONE(uint16_t);
+    if (size & 1)
+        *target = *source;
 }
 
 /* Up to the word that has the text's NUL, if there is one; `size` is one of whole words. */

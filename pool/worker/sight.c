@@ -242,28 +242,22 @@ static inline void take_content(struct sight *sight, unsigned take, size_t befor
         sight->keeps = at[FLAGS_AT - before] & FCGI_KEEP_CONN;
 }
 
-/* The record at hand, as far as it is there; or a new one, of which some is missing. Returns where it
- * stopped: at `end`, or where the next record begins. */
-static const uint8_t *read_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end,
-                                     unsigned *events)
+/* A record whose content and padding are not all there. */
+static void keep_record(struct sight_record *record, unsigned take, const uint8_t *header)
+{
+    record->take = (uint8_t)take;
+    record->left = rest_length(header);
+    record->content = bytes_get_u16(header + 4);
+    record->padding = header[6];
+}
+
+/* The content and padding of the record at hand, as far as they are there. Returns where they stop. */
+static const uint8_t *continue_record(struct sight *sight, const uint8_t *at, const uint8_t *end)
 {
     struct sight_record *record = &sight->in;
-    size_t content_left, piece;
+    size_t content_left = record->left > record->padding ? record->left - record->padding : 0;
+    size_t piece = smaller((size_t)(end - at), record->left);
 
-    if (record->left == 0) {
-        const uint8_t *header = take_header(record, &at, end);
-
-        if (!header)
-            return end;
-        record->take = (uint8_t)begin_record(sight, header, events);
-        if (record->take == TAKE_STOP)
-            return end;
-        record->left = rest_length(header);
-        record->content = bytes_get_u16(header + 4);
-        record->padding = header[6];
-    }
-    content_left = record->left > record->padding ? record->left - record->padding : 0;
-    piece = smaller((size_t)(end - at), record->left);
     take_content(sight, record->take, record->content - content_left, at, at + smaller(piece, content_left));
     record->left -= (uint32_t)piece;
     return at + piece;
@@ -271,25 +265,39 @@ static const uint8_t *read_in_pieces(struct sight *sight, const uint8_t *at, con
 
 static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t *end)
 {
-    unsigned events = 0;
+    struct sight_record *record = &sight->in;
+    unsigned events = 0, take;
 
-    if (sight->in.left > 0 || sight->in.gathered > 0)
-        at = read_in_pieces(sight, at, end, &events);
+    if (record->gathered > 0) {
+        const uint8_t *header = take_header(record, &at, end);
+
+        if (!header)
+            return 0;
+        take = begin_record(sight, header, &events);
+        if (take == TAKE_STOP)
+            return events;
+        keep_record(record, take, header);
+    }
+    if (record->left > 0)
+        at = continue_record(sight, at, end);
     while (end - at >= FCGI_HEADER_LENGTH) {
         const uint8_t *content = at + FCGI_HEADER_LENGTH;
         uint32_t rest = rest_length(at);
-        unsigned take;
 
-        if (rest > (size_t)(end - content))
-            break;
         take = begin_record(sight, at, &events);
         if (take == TAKE_STOP)
             return events;
+        if (rest > (size_t)(end - content)) {
+            keep_record(record, take, at);
+            if (content < end)
+                continue_record(sight, content, end);
+            return events;
+        }
         take_content(sight, take, 0, content, content + bytes_get_u16(at + 4));
         at = content + rest;
     }
     if (at < end)
-        read_in_pieces(sight, at, end, &events);
+        take_header(record, &at, end);
     return events;
 }
 
