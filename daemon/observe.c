@@ -11,8 +11,10 @@
 #define START_LOOK_MIN_MS 1
 #define START_LOOK_MAX_MS 50
 /* Until then only its first process is looked at, and only whether that waits: to find the others, and what
- * they hold, all of /proc is read. */
-#define START_ALONE_MS 10
+ * they hold, all of /proc is read. Whoever has loaded the library will tell by itself, unless it was a
+ * wrapper of a program that cannot. */
+#define START_ALONE_MS        10
+#define START_ALONE_LOADED_MS 1000
 /* Where /proc cannot be read, a worker that has lived so long is taken to serve. */
 #define START_BLIND_MS 1000
 /* A TCP handshake may still put a connection into an empty queue: it has to be seen empty twice, this far
@@ -43,13 +45,13 @@ static bool serves_by_page(const struct worker *worker)
 /* Said once in the log, and of each worker in status. */
 static void note_unseen(struct master *master, uint32_t slot)
 {
-    const struct page *page = master->workers[slot].page;
-    if (!page || __atomic_load_n(&page->report.attached_pid, __ATOMIC_SEQ_CST) || master->unseen_said)
+    const struct worker *worker = &master->workers[slot];
+    if (!worker->page || worker_has_loaded(worker) || master->unseen_said)
         return;
     master->unseen_said = true;
     log_warning("worker %u pid %ld does not load " PAGES_LIBRARY " (a static or setuid program, or Go): such "
                 "workers %s",
-                slot, (long)master->workers[slot].pid,
+                slot, (long)worker->pid,
                 master->pages.required ? "do not count as serving, for \"observe\" is \"preload\""
                                        : "are observed from outside, and neither their requests nor "
                                          "max_requests, timeout and slowlog are seen to");
@@ -61,8 +63,9 @@ static bool serves(struct master *master, struct look *look, uint32_t slot, int6
     bool unreadable;
     if (worker_tells(worker))
         return serves_by_page(worker);
-    bool serves = age_ms < START_ALONE_MS ? look_process_waits(look, worker->pid, &unreadable)
-                                          : look_serves(look, worker->pid, &unreadable);
+    int64_t alone_ms = worker_has_loaded(worker) ? START_ALONE_LOADED_MS : START_ALONE_MS;
+    bool serves = age_ms < alone_ms ? look_process_waits(look, worker->pid, &unreadable)
+                                    : look_serves(look, worker->pid, &unreadable);
     serves = serves || (unreadable && age_ms >= START_BLIND_MS);
     if (serves && master->pages.required)
         note_unseen(master, slot);

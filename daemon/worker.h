@@ -19,6 +19,12 @@ struct worker {
     struct retirement retirement;
 };
 
+/* Whether the library was loaded into it, or into a program that went before it in the same process. */
+static inline bool worker_has_loaded(const struct worker *worker)
+{
+    return worker->page && __atomic_load_n(&worker->page->report.attached_pid, __ATOMIC_SEQ_CST) > 0;
+}
+
 /* Whether it tells of itself: the library is in it, and has come to accept. */
 static inline bool worker_tells(const struct worker *worker)
 {

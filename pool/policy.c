@@ -32,6 +32,7 @@ void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count)
         slots[i] = policy->slots[i];
     for (uint32_t i = policy->slot_count; i < slot_count; i++)
         slot_init(&slots[i]);
+    policy->counts[SLOT_EMPTY] += slot_count - policy->slot_count;
     policy->slots = slots;
     policy->slot_count = slot_count;
 }
@@ -75,7 +76,7 @@ static void on_ready(struct policy *policy, const struct event *event, struct ac
     if (!slot || slot->state != SLOT_STARTING)
         return;
     scaling_started(&policy->scaling, event->now_ms - slot->spawned_ms);
-    slot_move(slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
+    policy_move(policy, slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
     backoff_accepted(&policy->backoff);
 }
 
@@ -119,7 +120,7 @@ static void on_exited(struct policy *policy, const struct event *event, struct a
         left_unasked(policy, slot, cause, event->now_ms);
     if (slot_is_capacity(slot))
         policy->spawn_reason = REASON_REPLACE;
-    slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
+    policy_move(policy, slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
 static void on_spawn_failed(struct policy *policy, const struct event *event, struct actions *actions)
@@ -129,7 +130,7 @@ static void on_spawn_failed(struct policy *policy, const struct event *event, st
     if (!slot)
         return;
     start_failed(policy, slot, event->now_ms);
-    slot_move(slot, SLOT_STEP_EXIT, NEVER_MS);
+    policy_move(policy, slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
 static void on_recycle(struct policy *policy, const struct event *event, struct actions *actions)
@@ -140,7 +141,7 @@ static void on_recycle(struct policy *policy, const struct event *event, struct 
            event->number == REASON_NONE);
     bool forgiven = event->number == REASON_NONE;
     if (slot && slot_is_capacity(slot) && slot->due == (forgiven ? REASON_MAX_REQUESTS : REASON_NONE))
-        slot->due = (enum reason)event->number;
+        policy_mark(policy, slot, (enum reason)event->number);
 }
 
 /* A request is older than `timeout`, and nothing else is in the worker's hand that is worth waiting for. */
@@ -164,7 +165,7 @@ static void on_overdue(struct policy *policy, const struct event *event, struct 
     }
     slot->overdue_ms = earlier(slot->overdue_ms, event->now_ms);
     if (slot->state == SLOT_SERVING && slot->due == REASON_NONE)
-        slot->due = REASON_TIMEOUT;
+        policy_mark(policy, slot, REASON_TIMEOUT);
 }
 
 static void on_in_time(struct policy *policy, const struct event *event, struct actions *actions)
@@ -198,7 +199,7 @@ static void on_scale_by(struct policy *policy, const struct event *event, struct
 }
 
 /* A limit holds at once for who is under it already. */
-static void limit_slot(const struct policy *policy, struct slot *slot, int64_t now_ms)
+static void limit_slot(struct policy *policy, struct slot *slot, int64_t now_ms)
 {
     const struct settings *settings = policy->settings;
     if (slot->state == SLOT_STARTING)
@@ -209,7 +210,10 @@ static void limit_slot(const struct policy *policy, struct slot *slot, int64_t n
             earlier(slot->retired_ms + settings->graceful_timeout_ms, policy->stop_deadline_ms);
     else if (slot->state == SLOT_ABORTING)
         slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->abort_timeout_ms);
-    recycle_forgive(policy, slot, now_ms);
+    if (!settings->timeout_ms)
+        slot->overdue_ms = NEVER_MS;
+    if (!recycle_is_still_due(policy, slot, now_ms))
+        policy_mark(policy, slot, REASON_NONE);
 }
 
 static void on_settings(struct policy *policy, const struct event *event, struct actions *actions)
@@ -359,7 +363,8 @@ static void expire_all(struct policy *policy, int64_t now_ms, struct actions *ac
             expire(policy, slot, now_ms, actions);
         if (recycle_is_hung(policy, slot, now_ms))
             time_out(policy, slot, now_ms, actions);
-        recycle_look(policy, slot, now_ms);
+        if (recycle_is_old(policy, slot, now_ms))
+            policy_mark(policy, slot, REASON_MAX_LIFETIME);
     }
 }
 

@@ -46,6 +46,8 @@ struct policy {
     const struct settings *settings; /* borrowed */
     struct slot *slots;              /* the caller's storage */
     uint32_t slot_count;
+    uint32_t counts[SLOT_STATES]; /* slots in each state */
+    uint32_t due;                 /* of those that serve: to be replaced */
     enum pool_state state;
     int64_t floor;  /* workers: at least so many, in a static pool exactly; by the settings, or set by hand */
     int64_t wanted; /* so many, by floor and load */

@@ -10,6 +10,32 @@ static void add(struct actions *actions, const struct action *action)
     actions->items[actions->count++] = *action;
 }
 
+static void uncount(struct policy *policy, const struct slot *slot)
+{
+    policy->counts[slot->state]--;
+    policy->due -= slot_is_due(slot);
+}
+
+static void count(struct policy *policy, const struct slot *slot)
+{
+    policy->counts[slot->state]++;
+    policy->due += slot_is_due(slot);
+}
+
+void policy_move(struct policy *policy, struct slot *slot, enum slot_step step, int64_t deadline_ms)
+{
+    uncount(policy, slot);
+    slot_move(slot, step, deadline_ms);
+    count(policy, slot);
+}
+
+void policy_mark(struct policy *policy, struct slot *slot, enum reason due)
+{
+    uncount(policy, slot);
+    slot->due = due;
+    count(policy, slot);
+}
+
 void policy_act(enum action_type type, uint32_t number, enum reason reason, struct actions *actions)
 {
     add(actions, &(struct action){.type = type, .number = number, .reason = reason});
@@ -28,7 +54,7 @@ void policy_spawn(struct policy *policy, struct slot *slot, enum reason reason, 
                   struct actions *actions)
 {
     int64_t start_timeout_ms = policy->settings->start_timeout_ms;
-    slot_move(slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
+    policy_move(policy, slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
     slot->incarnation = ++policy->incarnations;
     slot->generation = policy->generation;
     slot->spawned_ms = now_ms;
@@ -41,8 +67,8 @@ void policy_retire(struct policy *policy, struct slot *slot, enum reason reason,
                    struct actions *actions)
 {
     int64_t deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
-    slot_move(slot, SLOT_STEP_RETIRE,
-              deadline_ms < policy->stop_deadline_ms ? deadline_ms : policy->stop_deadline_ms);
+    policy_move(policy, slot, SLOT_STEP_RETIRE,
+                deadline_ms < policy->stop_deadline_ms ? deadline_ms : policy->stop_deadline_ms);
     slot->retired_ms = now_ms;
     slot->reason = reason;
     act(actions, ACTION_RETIRE, policy, slot, reason);
@@ -51,7 +77,7 @@ void policy_retire(struct policy *policy, struct slot *slot, enum reason reason,
 void policy_abort(struct policy *policy, struct slot *slot, enum reason reason, int64_t deadline_ms,
                   struct actions *actions)
 {
-    slot_move(slot, SLOT_STEP_ABORT, deadline_ms);
+    policy_move(policy, slot, SLOT_STEP_ABORT, deadline_ms);
     slot->reason = reason;
     policy->stats.aborted++;
     act(actions, ACTION_ABORT, policy, slot, reason);
@@ -60,7 +86,7 @@ void policy_abort(struct policy *policy, struct slot *slot, enum reason reason, 
 void policy_kill(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,
                  struct actions *actions)
 {
-    slot_move(slot, SLOT_STEP_KILL, now_ms + POLICY_REAP_MS);
+    policy_move(policy, slot, SLOT_STEP_KILL, now_ms + POLICY_REAP_MS);
     policy->stats.killed++;
     act(actions, ACTION_KILL, policy, slot, reason);
 }

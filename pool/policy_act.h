@@ -6,6 +6,10 @@
 
 #include "pool/policy.h"
 
+/* As slot_move; nobody else changes the state of a slot, or why it is due. */
+void policy_move(struct policy *policy, struct slot *slot, enum slot_step step, int64_t deadline_ms);
+void policy_mark(struct policy *policy, struct slot *slot, enum reason due);
+
 /* An action about the pool. */
 void policy_act(enum action_type type, uint32_t number, enum reason reason, struct actions *actions);
 

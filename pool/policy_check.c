@@ -3,6 +3,8 @@
 
 #include "pool/recycle.h"
 
+#include <string.h>
+
 static const char *check_slot(const struct policy *policy, const struct slot *slot, int64_t now_ms)
 {
     const struct settings *settings = policy->settings;
@@ -32,6 +34,16 @@ static bool too_many_recycle(const struct policy *policy)
            successors + recycle_leaving(policy) > recycle_limit(policy->settings, policy->wanted);
 }
 
+static bool counts_hold(const struct policy *policy)
+{
+    uint32_t counts[SLOT_STATES] = {0}, due = 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        counts[policy->slots[i].state]++;
+        due += slot_is_due(&policy->slots[i]);
+    }
+    return due == policy->due && memcmp(counts, policy->counts, sizeof counts) == 0;
+}
+
 const char *policy_check(const struct policy *policy, int64_t now_ms)
 {
     for (uint32_t i = 0; i < policy->slot_count; i++) {
@@ -39,6 +51,8 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
         if (broken)
             return broken;
     }
+    if (!counts_hold(policy))
+        return "the counts are those of the slots";
     if (policy->wanted < policy->floor)
         return "no fewer workers than the floor";
     if (!settings_static(policy->settings) && policy->wanted > policy->settings->workers_max)

@@ -26,18 +26,15 @@ uint32_t policy_slots_for(const struct settings *settings, int64_t workers)
 
 uint32_t policy_count(const struct policy *policy, enum slot_state state)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        count += policy->slots[i].state == state;
-    return count;
+    return policy->counts[state];
 }
 
 uint32_t policy_live(const struct policy *policy)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        count += policy->slots[i].state != SLOT_EMPTY && !slot_is_given_up(&policy->slots[i]);
-    return count;
+    uint32_t given_up = 0;
+    for (uint32_t i = 0; policy->counts[SLOT_KILLING] && i < policy->slot_count; i++)
+        given_up += slot_is_given_up(&policy->slots[i]);
+    return policy->slot_count - policy->counts[SLOT_EMPTY] - given_up;
 }
 
 int64_t policy_capacity(const struct policy *policy)

@@ -69,10 +69,9 @@ int64_t recycle_deadline(const struct policy *policy, const struct slot *slot)
     return life_ms < patience_ms ? life_ms : patience_ms;
 }
 
-void recycle_look(const struct policy *policy, struct slot *slot, int64_t now_ms)
+bool recycle_is_old(const struct policy *policy, const struct slot *slot, int64_t now_ms)
 {
-    if (may_become_due(slot) && end_of_life(policy, slot) <= now_ms)
-        slot->due = REASON_MAX_LIFETIME;
+    return may_become_due(slot) && end_of_life(policy, slot) <= now_ms;
 }
 
 bool recycle_is_hung(const struct policy *policy, const struct slot *slot, int64_t now_ms)
@@ -80,7 +79,7 @@ bool recycle_is_hung(const struct policy *policy, const struct slot *slot, int64
     return has_requests(slot) && end_of_patience(policy, slot) <= now_ms;
 }
 
-static bool is_still_due(const struct policy *policy, const struct slot *slot, int64_t now_ms)
+bool recycle_is_still_due(const struct policy *policy, const struct slot *slot, int64_t now_ms)
 {
     if (slot->due == REASON_MAX_REQUESTS)
         return policy->settings->max_requests > 0;
@@ -89,14 +88,6 @@ static bool is_still_due(const struct policy *policy, const struct slot *slot, i
     if (slot->due == REASON_MAX_LIFETIME)
         return end_of_life(policy, slot) <= now_ms;
     return policy->settings->timeout_ms > 0;
-}
-
-void recycle_forgive(const struct policy *policy, struct slot *slot, int64_t now_ms)
-{
-    if (!policy->settings->timeout_ms)
-        slot->overdue_ms = NEVER_MS;
-    if (!is_still_due(policy, slot, now_ms))
-        slot->due = REASON_NONE;
 }
 
 /* ---- all workers ---- */
@@ -108,14 +99,11 @@ int64_t recycle_limit(const struct settings *settings, int64_t workers)
     return workers < 10 ? 1 : workers / 10;
 }
 
-static bool is_due(const struct slot *slot)
-{
-    return slot->state == SLOT_SERVING && slot->due != REASON_NONE;
-}
-
 int64_t recycle_leaving(const struct policy *policy)
 {
     int64_t count = 0;
+    if (policy_live(policy) == policy_capacity(policy))
+        return 0;
     for (uint32_t i = 0; i < policy->slot_count; i++)
         count += policy->slots[i].recycled && !slot_is_given_up(&policy->slots[i]);
     return count;
@@ -123,12 +111,10 @@ int64_t recycle_leaving(const struct policy *policy)
 
 int64_t recycle_successors(const struct policy *policy)
 {
-    int64_t due = 0, room = recycle_limit(policy->settings, policy->wanted) - recycle_leaving(policy);
-    if (policy->state >= POOL_STOPPING || room <= 0)
+    if (policy->state >= POOL_STOPPING || !policy->due)
         return 0;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        due += is_due(&policy->slots[i]);
-    return due < room ? due : room;
+    int64_t room = recycle_limit(policy->settings, policy->wanted) - recycle_leaving(policy);
+    return room <= 0 ? 0 : policy->due < room ? policy->due : room;
 }
 
 struct slot *recycle_next(const struct policy *policy)
@@ -136,7 +122,7 @@ struct slot *recycle_next(const struct policy *policy)
     struct slot *next = NULL;
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (is_due(slot) && (!next || slot->incarnation < next->incarnation))
+        if (slot_is_due(slot) && (!next || slot->incarnation < next->incarnation))
             next = slot;
     }
     return next;

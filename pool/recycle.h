@@ -15,14 +15,14 @@ void recycle_draw(struct policy *policy, struct slot *slot);
 /* When time makes `slot` due, or ends its patience with a request; NEVER_MS: never. */
 int64_t recycle_deadline(const struct policy *policy, const struct slot *slot);
 
-/* Makes the worker due that is too old. */
-void recycle_look(const struct policy *policy, struct slot *slot, int64_t now_ms);
+/* True when the worker becomes due now, for it is too old. */
+bool recycle_is_old(const struct policy *policy, const struct slot *slot, int64_t now_ms);
 
 /* True when a request has been overdue for so long that the others in the worker are not waited for. */
 bool recycle_is_hung(const struct policy *policy, const struct slot *slot, int64_t now_ms);
 
-/* New settings: whom no limit holds any more is not due. */
-void recycle_forgive(const struct policy *policy, struct slot *slot, int64_t now_ms);
+/* False when, by new settings, the limit for which the worker is due does not hold any more. */
+bool recycle_is_still_due(const struct policy *policy, const struct slot *slot, int64_t now_ms);
 
 /* How many of a pool of `workers` may be under replacement at a time; at least 1. */
 int64_t recycle_limit(const struct settings *settings, int64_t workers);

@@ -46,6 +46,11 @@ bool slot_is_leaving(const struct slot *slot)
     return slot->state > SLOT_SERVING;
 }
 
+bool slot_is_due(const struct slot *slot)
+{
+    return slot->state == SLOT_SERVING && slot->due != REASON_NONE;
+}
+
 bool slot_is_given_up(const struct slot *slot)
 {
     return slot->state == SLOT_KILLING && slot->deadline_ms == NEVER_MS;

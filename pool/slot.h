@@ -60,6 +60,9 @@ bool slot_is_capacity(const struct slot *slot);
 /* True when it was told to leave, so that its exit is no crash. */
 bool slot_is_leaving(const struct slot *slot);
 
+/* True when it serves and is to be replaced. */
+bool slot_is_due(const struct slot *slot);
+
 /* True when even SIGKILL has not ended it, and the pool does not wait for it any more. */
 bool slot_is_given_up(const struct slot *slot);
 

@@ -590,6 +590,13 @@ static void a_shorter_pause_and_a_lower_maximum_hold_at_once(void **state)
 
 /* ---- the check itself ---- */
 
+static void put_into(struct slot *slot, enum slot_state state)
+{
+    policy.counts[slot->state]--;
+    slot->state = state;
+    policy.counts[state]++;
+}
+
 static void broken_invariants_are_found(void **state)
 {
     (void)state;
@@ -606,11 +613,18 @@ static void broken_invariants_are_found(void **state)
     slots[0].deadline_ms = now_ms - 1;
     assert_non_null(policy_check(&policy, now_ms));
     slots[0] = saved;
-    slots[0].state = SLOT_RETIRING;
+    policy.counts[SLOT_SERVING]--;
+    assert_string_equal(policy_check(&policy, now_ms), "the counts are those of the slots");
+    policy = good;
+    slots[0].due = REASON_MAX_MEMORY;
+    assert_string_equal(policy_check(&policy, now_ms), "the counts are those of the slots");
+    slots[0] = saved;
+    put_into(&slots[0], SLOT_RETIRING);
     assert_non_null(policy_check(&policy, now_ms));
-    slots[0].state = SLOT_ABORTING;
+    put_into(&slots[0], SLOT_ABORTING);
     assert_non_null(policy_check(&policy, now_ms));
     slots[0] = saved;
+    policy = good;
     policy.wanted = policy.floor = 2;
     assert_non_null(policy_check(&policy, now_ms));
     policy = good;
@@ -619,7 +633,8 @@ static void broken_invariants_are_found(void **state)
     policy = good;
     policy.state = POOL_STOPPING;
     assert_non_null(policy_check(&policy, now_ms));
-    slots[0].state = slots[1].state = slots[2].state = SLOT_KILLING;
+    for (uint32_t i = 0; i < 3; i++)
+        put_into(&slots[i], SLOT_KILLING);
     assert_non_null(policy_check(&policy, now_ms));
     policy.stop_deadline_ms = now_ms;
     assert_null(policy_check(&policy, now_ms));

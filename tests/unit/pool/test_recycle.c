@@ -176,6 +176,9 @@ static void who_outlives_sigkill_holds_up_nobody(void **state)
     assert_actions("kill 0");
     passes(POLICY_REAP_MS);
     assert_actions("spawn 4");
+    happens(EVENT_READY, 4, 0);
+    assert_actions("retire 1");
+    assert_int_equal(recycle_leaving(&policy), 1);
 }
 
 /* ---- what comes between ---- */
@@ -602,6 +605,8 @@ static void broken_invariants_are_found(void **state)
     slots[0].recycled = true;
     assert_non_null(policy_check(&policy, now_ms));
     slots[0].state = SLOT_RETIRING;
+    policy.counts[SLOT_SERVING]--;
+    policy.counts[SLOT_RETIRING]++;
     slots[0].deadline_ms = now_ms;
     assert_null(policy_check(&policy, now_ms));
     policy.wanted = policy.floor = 1;
