@@ -66,7 +66,7 @@ static bool is_member(int32_t pid, void *context)
     return pid > 0 && getpgid(pid) == group->leader && !proc_ended(pid);
 }
 
-static void read_page(const struct worker *worker, bool leader_lives, struct page_view *ret_view)
+static void read_rows(const struct worker *worker, bool leader_lives, struct page_view *ret_view)
 {
     struct group group = {.leader = worker->pid, .leader_lives = leader_lives};
     page_read(worker->page, (uint64_t)clock_now_ns(), ret_view);
@@ -75,7 +75,12 @@ static void read_page(const struct worker *worker, bool leader_lives, struct pag
 
 void requests_read(const struct worker *worker, struct page_view *ret_view)
 {
-    read_page(worker, false, ret_view);
+    read_rows(worker, false, ret_view);
+}
+
+void requests_glance(const struct worker *worker, struct page_view *ret_view)
+{
+    read_rows(worker, !worker->headless, ret_view);
 }
 
 static const char *shown(const char *text)
@@ -243,7 +248,7 @@ static void see_worker(struct glance *glance, uint32_t slot)
     if ((state != SLOT_SERVING && state != SLOT_RETIRING) || !(has_in_hand(&scan) || worker->overdue))
         return;
     struct page_view view;
-    read_page(worker, !worker->headless, &view); /* without a look at /proc for each of many workers */
+    requests_glance(worker, &view);
     glance->in_hand = glance->in_hand || has_in_hand(&view.scan);
     see_busy(glance, slot, &view);
     see_connected(glance, slot, &view);

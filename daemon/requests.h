@@ -40,6 +40,10 @@ void requests_arm(struct master *master, enum page_wake what);
 /* What the page of a worker shows (worker_tells) of its living processes. */
 void requests_read(const struct worker *worker, struct page_view *ret_view);
 
+/* Likewise, but its first process is taken to live until its end was heard of: without a look at /proc for
+ * each of many workers. */
+void requests_glance(const struct worker *worker, struct page_view *ret_view);
+
 /* A worker has gone: its page is counted a last time. */
 void requests_gone(struct master *master, uint32_t slot);
 

@@ -77,7 +77,7 @@ static void add_sight(json_t *json, const struct master *master, uint32_t index,
     bool tells = worker_tells(worker);
     struct page_view view;
     if (tells)
-        requests_read(worker, &view);
+        requests_glance(worker, &view);
     json_object_set_new(json, "observe", json_string(tells ? "preload" : "kernel"));
     json_object_set_new(json, "requests", tells ? json_integer((json_int_t)view.scan.requests) : json_null());
     json_object_set_new(json, "max_requests", tells && limit ? json_integer((json_int_t)limit) : json_null());

@@ -1,4 +1,5 @@
 /* `fcgipool status`: shows a running pool, for people or as JSON. */
+#include "daemon/base/memory.h"
 #include "daemon/cmd/client.h"
 #include "daemon/cmd/cmd.h"
 #include "daemon/cmd/options.h"
@@ -159,14 +160,19 @@ static void print_table(const json_t *status)
     }
 }
 
+/* By way of a text: to a stream it would go a token at a time. */
+static void print_json(const json_t *status)
+{
+    char *text __attribute__((cleanup(memory_free_text))) = memory_must(json_dumps(status, JSON_INDENT(2)));
+    puts(text);
+}
+
 static int show(json_t *status, bool json)
 {
-    if (json) {
-        json_dumpf(status, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else {
+    if (json)
+        print_json(status);
+    else
         print_table(status);
-    }
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
