@@ -73,6 +73,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .descriptors = &master->descriptors,
         .nice = conf_nice(master->conf),
         .credentials = conf_credentials(master->conf),
+        .same_session = start.page != NULL, /* the others are stopped to be retired */
         .stdin_fd = master->listener.fd,
         .output_fd = output_fd,
         .inherit_output = output == NULL,

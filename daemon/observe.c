@@ -57,15 +57,23 @@ static void note_unseen(struct master *master, uint32_t slot)
                                          "max_requests, timeout and slowlog are seen to");
 }
 
+/* Not so long that the start would time out. */
+static int64_t alone_ms(const struct master *master, const struct worker *worker)
+{
+    int64_t limit_ms = master->settings.start_timeout_ms;
+    if (!worker_has_loaded(worker))
+        return START_ALONE_MS;
+    return limit_ms && limit_ms / 4 < START_ALONE_LOADED_MS ? limit_ms / 4 : START_ALONE_LOADED_MS;
+}
+
 static bool serves(struct master *master, struct look *look, uint32_t slot, int64_t age_ms)
 {
     const struct worker *worker = &master->workers[slot];
     bool unreadable;
     if (worker_tells(worker))
         return serves_by_page(worker);
-    int64_t alone_ms = worker_has_loaded(worker) ? START_ALONE_LOADED_MS : START_ALONE_MS;
-    bool serves = age_ms < alone_ms ? look_process_waits(look, worker->pid, &unreadable)
-                                    : look_serves(look, worker->pid, &unreadable);
+    bool serves = age_ms < alone_ms(master, worker) ? look_process_waits(look, worker->pid, &unreadable)
+                                                    : look_serves(look, worker->pid, &unreadable);
     serves = serves || (unreadable && age_ms >= START_BLIND_MS);
     if (serves && master->pages.required)
         note_unseen(master, slot);

@@ -19,7 +19,7 @@ struct worker {
     struct retirement retirement;
 };
 
-/* Whether the library was loaded into it, or into a program that went before it in the same process. */
+/* Whether the library was loaded into a process of it, perhaps not the one that will serve. */
 static inline bool worker_has_loaded(const struct worker *worker)
 {
     return worker->page && __atomic_load_n(&worker->page->report.attached_pid, __ATOMIC_SEQ_CST) > 0;

@@ -102,7 +102,7 @@ int64_t recycle_limit(const struct settings *settings, int64_t workers)
 int64_t recycle_leaving(const struct policy *policy)
 {
     int64_t count = 0;
-    if (policy_live(policy) == policy_capacity(policy))
+    if (policy_live(policy) == policy_capacity(policy)) /* nobody leaves */
         return 0;
     for (uint32_t i = 0; i < policy->slot_count; i++)
         count += policy->slots[i].recycled && !slot_is_given_up(&policy->slots[i]);

@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -91,15 +90,17 @@ __attribute__((noreturn)) static void fail(const struct child *child, enum step 
     _exit(127);
 }
 
-/* Who has our terminal could write commands into it. Returns whether the child has none any more. */
-static bool leave_terminal(void)
+/* True when the session is the parent's own, so that no stranger is in it who could join the child's group,
+ * and has no terminal, into which whoever has it could write commands. */
+static bool is_safe_session(void)
 {
-    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (getsid(0) != getppid())
+        return false;
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (terminal < 0)
-        return errno == ENXIO; /* it had none */
-    bool left = ioctl(terminal, TIOCNOTTY) == 0;
+        return errno == ENXIO;
     (void)close(terminal);
-    return left;
+    return false;
 }
 
 static void reset_signals(void)
@@ -180,9 +181,7 @@ static void drop_privileges(const struct child *child)
 __attribute__((noreturn, noinline)) static void run_child(const struct child *child)
 {
     const struct spawn_options *options = child->options;
-    /* A session of its own only where there is no other way out of the terminal: Linux gives each session the
-     * same share of the processors (sched_autogroup), and ours, with all workers, is to count as one. */
-    if ((leave_terminal() ? setpgid(0, 0) : setsid()) < 0)
+    if ((options->same_session && is_safe_session() ? setpgid(0, 0) : setsid()) < 0)
         fail(child, STEP_GROUP);
     reset_signals();
 

@@ -8,9 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A compiler that saw a copy in the loops below would call memcpy for it. */
-#define COPY_HIDE(target) __asm__("" : "+r"(target))
-
 #define COPY_ONE(type)                                                                                       \
     do {                                                                                                     \
         type piece;                                                                                          \
@@ -18,7 +15,7 @@
         __builtin_memcpy(target, &piece, sizeof piece);                                                      \
         source += sizeof piece;                                                                              \
         target += sizeof piece;                                                                              \
-        COPY_HIDE(target);                                                                                   \
+        __asm__("" : "+r"(target)); /* a compiler that saw a copy would call memcpy for it */                \
     } while (0)
 
 /* Like memcpy. */
@@ -35,6 +32,8 @@ static inline void copy_bytes(void *to, const void *from, size_t size)
     if (size & 1)
         *target = *source;
 }
+
+#undef COPY_ONE
 
 /* Up to the word that has the text's NUL, if there is one; `size` is one of whole words. */
 static inline void copy_text(char *to, const char *from, size_t size)

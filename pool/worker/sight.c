@@ -242,8 +242,8 @@ static inline void take_content(struct sight *sight, unsigned take, size_t befor
         sight->keeps = at[FLAGS_AT - before] & FCGI_KEEP_CONN;
 }
 
-/* A record whose content and padding are not all there. */
-static void keep_record(struct sight_record *record, unsigned take, const uint8_t *header)
+/* The rest of a record whose header was read is taken in pieces. */
+static void begin_pieces(struct sight_record *record, unsigned take, const uint8_t *header)
 {
     record->take = (uint8_t)take;
     record->left = rest_length(header);
@@ -276,7 +276,7 @@ static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t 
         take = begin_record(sight, header, &events);
         if (take == TAKE_STOP)
             return events;
-        keep_record(record, take, header);
+        begin_pieces(record, take, header);
     }
     if (record->left > 0)
         at = continue_record(sight, at, end);
@@ -288,16 +288,15 @@ static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t 
         if (take == TAKE_STOP)
             return events;
         if (rest > (size_t)(end - content)) {
-            keep_record(record, take, at);
-            if (content < end)
-                continue_record(sight, content, end);
+            begin_pieces(record, take, at);
+            continue_record(sight, content, end);
             return events;
         }
         take_content(sight, take, 0, content, content + bytes_get_u16(at + 4));
         at = content + rest;
     }
     if (at < end)
-        take_header(record, &at, end);
+        (void)take_header(record, &at, end); /* the beginning of the next one */
     return events;
 }
 
@@ -315,7 +314,8 @@ static unsigned end_request(struct sight *sight, uint16_t id)
     return SIGHT_ENDED;
 }
 
-/* As read_in_pieces. */
+/* The record at hand, as far as it is there; or a new one, of which some is missing. Returns where it
+ * stopped. */
 static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end,
                                       unsigned *events)
 {

@@ -504,12 +504,13 @@ def test_innocent_holder_of_the_name(directory, make_pool):
 
 def test_stopped_orphan_runs_again(make_pool):
     """A master may die between the stop and the look at a worker that it retires."""
-    pool = make_pool(workers=1).up()
+    pool = make_pool(workers=1, observe="kernel").up()
     request = InHand(pool, 2500)
+    worker = pool.serving()[0]
+    os.sched_setaffinity(worker, {min(os.sched_getaffinity(0))})
+    os.killpg(worker, signal.SIGSTOP)
+    wait_until(lambda: state(worker) == "T", 5, "the stop")
     orphans = slay(pool)
-    os.sched_setaffinity(orphans[0], {min(os.sched_getaffinity(0))})
-    os.killpg(orphans[0], signal.SIGSTOP)
-    wait_until(lambda: state(orphans[0]) == "T", 5, "the stop")
     revive(pool)
     wait_until(lambda: os.sched_getaffinity(orphans[0]) == os.sched_getaffinity(0), 2, "all processors")
     assert request.answered()

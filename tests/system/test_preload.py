@@ -51,6 +51,14 @@ def test_wrappers(wrapper, make_pool, make_load):
     pool.stop()
 
 
+def test_static_child_of_a_wrapper_with_the_library(make_pool, make_load):
+    """It is found, though the wrapper has loaded the library and the worker will never tell."""
+    pool = make_pool(command=["/bin/sh", "-c", f"{build.worker('echo_static')}; exit 0"], start_timeout="500ms").up()
+    assert {each["observe"] for each in pool.status()["workers"]} == {"kernel"}
+    assert_all_right(make_load(pool.address, requests=100).wait(), 100)
+    assert pool.status()["counters"]["start_failed"] == 0
+
+
 def test_child_that_serves_in_place_of_its_parent(make_pool, make_load):
     """It forks helpers before it accepts; they are left alone."""
     pool = make_pool(command=[build.worker("bad"), "fork-children", "2"]).up()

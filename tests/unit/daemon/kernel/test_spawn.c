@@ -117,17 +117,34 @@ static void assert_fails(const struct spawn_options *options, int error, const c
     assert_int_equal(errno, ECHILD);
 }
 
-static void child_leads_its_own_group(void **state)
+/* Group, session and terminal. */
+static bool child_is_in(struct spawn_options *options, pid_t session)
+{
+    char text[256], expected[64];
+    pid_t pid = run_script("cut -d' ' -f5-7 /proc/$$/stat", options, text, sizeof text);
+    (void)snprintf(expected, sizeof expected, "%d %d 0\n", pid, session ? session : pid);
+    return strcmp(text, expected) == 0;
+}
+
+static void child_leads_its_own_session(void **state)
 {
     (void)state;
-    char text[256], *end;
     struct spawn_options options = options_for((char *[]){NULL});
-    /* Group, session, terminal. All workers of a master share its share of the processors, which is a
-     * session's. */
-    pid_t pid = run_script("cut -d' ' -f5-7 /proc/$$/stat", &options, text, sizeof text);
-    assert_int_equal(strtol(text, &end, 10), pid);
-    assert_int_equal(strtol(end, &end, 10), getsid(0));
-    assert_string_equal(end, " 0\n");
+    options.same_session = getsid(0) != getpid(); /* others may be in it */
+    assert_true(child_is_in(&options, 0));
+}
+
+static void child_may_stay_in_a_session_that_we_lead(void **state)
+{
+    (void)state;
+    struct spawn_options options = options_for((char *[]){NULL});
+    options.same_session = true;
+    pid_t leader = fork();
+    if (leader == 0)
+        _exit(setsid() < 0 || !child_is_in(&options, getpid()));
+    close(output[1]);
+    output[1] = -1;
+    assert_int_equal(status_of(leader), 0);
 }
 
 /* Masks as /proc/PID/status has them. Whatever we block, ignore or catch does not reach the child. */
@@ -358,7 +375,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(child_leads_its_own_group),
+        TEST(child_leads_its_own_session),
+        TEST(child_may_stay_in_a_session_that_we_lead),
         TEST(child_has_default_signals),
         TEST(child_has_no_descriptors_but_three),
         TEST(descriptors_may_overlap),
