@@ -165,8 +165,7 @@ def idle_many(top, number, quick):
     count = 3 if quick else 20
     pool = many(top, f"idle{number}", workers=number)
     try:
-        victims = iter(children(pool.pid))
-        figures = {"crash": per_start(pool, lambda: os.kill(next(victims), signal.SIGKILL), count),
+        figures = {"crash": per_start(pool, lambda: os.kill(children(pool.pid)[0], signal.SIGKILL), count),
                    "ttin": per_start(pool, lambda: pool.send_signal(signal.SIGTTIN), count)}
         times = []
         for _ in range(count):
