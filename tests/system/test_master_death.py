@@ -502,15 +502,17 @@ def test_innocent_holder_of_the_name(directory, make_pool):
     pool.stop()
 
 
-def test_stopped_orphan_runs_again(make_pool):
-    """A master may die between the stop and the look at a worker that it retires."""
-    pool = make_pool(workers=1, observe="kernel").up()
+@pytest.mark.parametrize("observe, when", [("kernel", "before"), ("auto", "after")])
+def test_stopped_orphan_runs_again(observe, when, make_pool):
+    """A master may die between the stop and the look at a worker that it retires; or somebody stops its orphan."""
+    pool = make_pool(workers=1, observe=observe).up()
     request = InHand(pool, 2500)
     worker = pool.serving()[0]
     os.sched_setaffinity(worker, {min(os.sched_getaffinity(0))})
+    orphans = slay(pool) if when == "after" else None
     os.killpg(worker, signal.SIGSTOP)
     wait_until(lambda: state(worker) == "T", 5, "the stop")
-    orphans = slay(pool)
+    orphans = orphans or slay(pool)
     revive(pool)
     wait_until(lambda: os.sched_getaffinity(orphans[0]) == os.sched_getaffinity(0), 2, "all processors")
     assert request.answered()
