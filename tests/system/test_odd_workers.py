@@ -1,6 +1,7 @@
 """Workers that are put together in ways of their own: what is seen of them must not be taken for something else."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,11 +99,18 @@ def test_who_is_between_two_requests_may_take_the_next_one(mode, make_pool):
     assert pool.log().index("takes the place of a worker") < pool.log().index("is aborted")
 
 
+def all_accept(pid, threads):
+    """True when a worker has so many threads, all in the same system call on descriptor 0."""
+    calls = [tuple(path.read_text().split()[:2]) for path in Path(f"/proc/{pid}/task").glob("*/syscall")]
+    return len(calls) == threads and len(set(calls)) == 1 and calls[0][1:] == ("0x0",)
+
+
 def test_acceptors_that_the_page_does_not_list_are_looked_at_from_outside(make_pool):
     """The page alone cannot say that nobody takes a connection any more."""
     pool = make_pool(command=[build.worker("odd.py"), "crowd"], workers=2, graceful_timeout=30).up()
     for _ in range(100):
         assert pool.request("/x").status == 200
+    wait_until(lambda: all(all_accept(pid, 70) for pid in pool.serving()), 30, "all threads of both workers")
     assert pool.command("scale", "1", timeout=30).returncode == 0
     wait_until(lambda: "does not leave by itself" in pool.log(), 20, "a look from outside")
     assert pool.wait_status(lambda status: len(status["workers"]) == 1)["counters"]["killed"] == 0
