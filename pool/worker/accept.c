@@ -2,7 +2,6 @@
 #include "pool/worker/accept.h"
 
 #include "pool/worker/acceptor.h"
-#include "pool/worker/descriptor.h"
 #include "pool/worker/drain.h"
 #include "pool/worker/next.h"
 #include "pool/worker/wait.h"
@@ -13,12 +12,8 @@
 /* How long to wait for a connection where accept does not, in milliseconds: any time will do. */
 #define LOOK_AGAIN_MS 1000
 
-bool accept_sees(int fd)
+bool accept_finds(int fd)
 {
-    if (!process.page)
-        return false;
-    if (PROCESS_LIKELY(descriptor_is_listener(fd)))
-        return true;
     int error = errno;
     bool listener = process_is_listener(fd);
     if (listener)
@@ -29,14 +24,12 @@ bool accept_sees(int fd)
 
 static int call(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-    return flags < 0 ? NEXT(accept)(fd, address, length) : NEXT(accept4)(fd, address, length, flags);
+    return flags < 0 ? FOUND(accept)(fd, address, length) : FOUND(accept4)(fd, address, length, flags);
 }
 
 static void wake(int idle)
 {
-    int error = errno;
     wake_if(idle > 0 ? PAGE_WAKE_REQUEST : PAGE_WAKE_REQUEST | PAGE_WAKE_ALL_BUSY);
-    errno = error;
 }
 
 /* The program asked for a listener that does not block: it waits elsewhere. */

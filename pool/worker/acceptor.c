@@ -73,15 +73,19 @@ static void begin(void)
     errno = error;
 }
 
-void acceptor_enter(void)
+static __attribute__((noinline)) void enter_first(void)
 {
-    if (PROCESS_LIKELY(mine != NULL))
-        return;
     bool first = !process.accepted && process_accepts();
     process_hold_signal();
     begin();
     if (first)
         wake_master(PAGE_WAKE_ACCEPTS);
+}
+
+void acceptor_enter(void)
+{
+    if (PROCESS_UNLIKELY(!mine))
+        enter_first();
 }
 
 int acceptor_leave(void)

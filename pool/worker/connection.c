@@ -80,16 +80,23 @@ static void sweep(void)
     errno = error;
 }
 
-/* The row that this descriptor had before is probably free, and warm. */
-static struct page_connection *take_row(struct page_connection *last)
+static struct page_connection *take_any_row(void)
 {
-    if (last && take(last))
-        return last;
     for (size_t i = 0; i < PAGE_CONNECTIONS; i++) {
         if (take(&process.page->connections[i]))
             return &process.page->connections[i];
     }
     return NULL;
+}
+
+/* NULL: there is none. */
+static __attribute__((noinline)) struct page_connection *find_row(void)
+{
+    struct page_connection *row = take_any_row();
+    if (row)
+        return row;
+    sweep();
+    return take_any_row();
 }
 
 void connection_forget(pid_t pid)
@@ -135,7 +142,7 @@ static void turn(struct connection *connection, enum page_state state)
     }
 }
 
-static void busy(struct connection *connection)
+static inline void busy(struct connection *connection)
 {
     bool kept = connection->state == PAGE_KEPT;
     turn(connection, PAGE_BUSY);
@@ -148,11 +155,10 @@ static void busy(struct connection *connection)
 
 void connection_open(struct connection *connection, int fd, pid_t tid)
 {
-    struct page_connection *row = take_row(connection->row);
-    if (PROCESS_UNLIKELY(!row)) {
-        sweep();
-        row = take_row(NULL);
-    }
+    /* The row that this descriptor had before is probably free, and warm. */
+    struct page_connection *row = connection->row;
+    if (PROCESS_UNLIKELY(!row || !take(row)))
+        row = find_row();
     connection->row = row;
     connection->requests = 0;
     connection->fd = fd;
@@ -200,28 +206,32 @@ void connection_close(struct connection *connection)
     drain_closed();
 }
 
-static void begins(struct connection *connection)
+static __attribute__((noinline)) void begins(struct connection *connection)
 {
     lock(connection);
+    connection->rests = false;
     connection->tid = process_tid();
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_KEPT)
         busy(connection);
     unlock(connection);
 }
 
+static __attribute__((noinline)) void read_while_kept(struct connection *connection)
+{
+    connection->rests = sight_rests(&connection->sight);
+    if (connection->rests)
+        drain_kept(connection->fd);
+}
+
 void connection_read(struct connection *connection, const void *bytes, size_t size)
 {
-    connection->rests = false;
     /* What follows the header of the only request is its body: nothing to see. */
     if (connection->state == PAGE_BUSY && !sight_keeps(&connection->sight))
         return;
-    if (sight_read(&connection->sight, bytes, size) & SIGHT_BEGUN) {
+    if (sight_read(&connection->sight, bytes, size) & SIGHT_BEGUN)
         begins(connection);
-    } else if (connection->state == PAGE_KEPT) {
-        connection->rests = sight_rests(&connection->sight);
-        if (connection->rests)
-            drain_kept(connection->fd);
-    }
+    else if (PROCESS_UNLIKELY(connection->state == PAGE_KEPT))
+        read_while_kept(connection);
 }
 
 void connection_missed(struct connection *connection)
@@ -231,17 +241,8 @@ void connection_missed(struct connection *connection)
         begins(connection);
 }
 
-void connection_wrote(struct connection *connection, const void *bytes, size_t size)
+static void begins_rest(struct connection *connection)
 {
-    /* An answer before a request: that was read where nobody can see it. */
-    if (PROCESS_UNLIKELY(connection->state == PAGE_CONNECTED) && !sight_manages(&connection->sight))
-        connection_unseen(connection);
-    if (PROCESS_LIKELY(!(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED)))
-        return;
-    if (!sight_keeps(&connection->sight)) {
-        connection_finishes(connection);
-        return;
-    }
     lock(connection);
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {
         connection->tid = process_tid();
@@ -250,6 +251,19 @@ void connection_wrote(struct connection *connection, const void *bytes, size_t s
     }
     unlock(connection);
     drain_kept(connection->fd);
+}
+
+void connection_wrote(struct connection *connection, const void *bytes, size_t size)
+{
+    /* An answer before a request: that was read where nobody can see it. */
+    if (PROCESS_UNLIKELY(connection->state == PAGE_CONNECTED) && !sight_manages(&connection->sight))
+        connection_unseen(connection);
+    if (PROCESS_LIKELY(!(sight_wrote(&connection->sight, bytes, size) & SIGHT_ENDED)))
+        return;
+    if (sight_keeps(&connection->sight))
+        begins_rest(connection);
+    else
+        connection_finishes(connection);
 }
 
 /* Calls `see` with each part of the `size` bytes that were read or written. */

@@ -6,26 +6,40 @@
 
 struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
 
-/* The entry of `fd`, made if need be; NULL: out of range, or of memory. */
-static struct descriptor *entry_of(int fd)
+/* Behind the last one that was ever something to us: a fork looks at all of them. */
+static int seen_end;
+
+static void make_block(unsigned number)
+{
+    size_t size = DESCRIPTOR_BLOCK * sizeof(struct descriptor);
+    struct descriptor *nothing = NULL, *block;
+    int error = errno;
+    // cppcheck-suppress invalidFunctionArg
+    block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    errno = error;
+    if (block != MAP_FAILED && !__atomic_compare_exchange_n(&descriptor_blocks[number], &nothing, block,
+                                                            false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        munmap(block, size); /* another thread was faster */
+}
+
+/* The first entry with this number, or a higher one than ever. NULL: out of range, or of memory. */
+static __attribute__((noinline)) struct descriptor *make_entry(int fd)
 {
     unsigned number = (unsigned)fd / DESCRIPTOR_BLOCK;
-    size_t size = DESCRIPTOR_BLOCK * sizeof(struct descriptor);
-    if (number >= DESCRIPTOR_BLOCKS)
+    if (number < DESCRIPTOR_BLOCKS && !descriptor_blocks[number])
+        make_block(number);
+    if (!descriptor_entry(fd))
         return NULL;
-    if (!descriptor_blocks[number]) {
-        int error = errno;
-        struct descriptor *nothing = NULL, *block;
-        // cppcheck-suppress invalidFunctionArg
-        block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        errno = error;
-        if (block == MAP_FAILED)
-            return NULL;
-        if (!__atomic_compare_exchange_n(&descriptor_blocks[number], &nothing, block, false, __ATOMIC_SEQ_CST,
-                                         __ATOMIC_SEQ_CST))
-            munmap(block, size); /* another thread was faster */
-    }
-    return &descriptor_blocks[number][(unsigned)fd % DESCRIPTOR_BLOCK];
+    for (int last = seen_end; last <= fd;)
+        (void)__atomic_compare_exchange_n(&seen_end, &last, fd + 1, false, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST);
+    return descriptor_entry(fd);
+}
+
+/* The entry of `fd`, made if need be. */
+static inline struct descriptor *entry_of(int fd)
+{
+    return PROCESS_LIKELY(fd < seen_end) ? descriptor_entry(fd) : make_entry(fd);
 }
 
 void descriptor_listens(int fd)
@@ -79,6 +93,12 @@ static void bequeath(int fd, struct descriptor *entry)
     to->kind = DESCRIPTOR_CONNECTION;
 }
 
+struct connection *descriptor_of_copy(const struct descriptor *copy)
+{
+    struct descriptor *original = descriptor_at(copy->original);
+    return original && original->kind == DESCRIPTOR_CONNECTION ? &original->connection : NULL;
+}
+
 static void close_copy(const struct descriptor *entry)
 {
     struct descriptor *original = descriptor_at(entry->original);
@@ -126,21 +146,19 @@ void descriptor_closed(int fd)
 
 void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct connection *connection))
 {
-    for (int block = 0; block < DESCRIPTOR_BLOCKS; block++) {
-        for (int i = 0; descriptor_blocks[block] && i < DESCRIPTOR_BLOCK; i++) {
-            if (descriptor_blocks[block][i].kind == kind)
-                visit(block * DESCRIPTOR_BLOCK + i, &descriptor_blocks[block][i].connection);
-        }
+    for (int fd = 0; fd < seen_end; fd++) {
+        struct descriptor *entry = descriptor_entry(fd);
+        if (entry && entry->kind == kind)
+            visit(fd, &entry->connection);
     }
 }
 
 bool descriptor_any(enum descriptor_kind kind)
 {
-    for (int block = 0; block < DESCRIPTOR_BLOCKS; block++) {
-        for (int i = 0; descriptor_blocks[block] && i < DESCRIPTOR_BLOCK; i++) {
-            if (__atomic_load_n(&descriptor_blocks[block][i].kind, __ATOMIC_SEQ_CST) == kind)
-                return true;
-        }
+    for (int fd = 0; fd < seen_end; fd++) {
+        const struct descriptor *entry = descriptor_entry(fd);
+        if (entry && __atomic_load_n(&entry->kind, __ATOMIC_SEQ_CST) == kind)
+            return true;
     }
     return false;
 }

@@ -26,29 +26,40 @@ struct descriptor {
 
 extern struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
 
-/* The entry of `fd` unless it is nothing to us. */
-static inline struct descriptor *descriptor_at(int fd)
+/* The connection that a copy leads to, or NULL. */
+struct connection *descriptor_of_copy(const struct descriptor *copy);
+
+/* The entry of `fd`, whatever it is, or NULL. */
+static inline struct descriptor *descriptor_entry(int fd)
 {
     unsigned block = (unsigned)fd / DESCRIPTOR_BLOCK;
     if (block >= DESCRIPTOR_BLOCKS || !descriptor_blocks[block])
         return NULL;
-    struct descriptor *entry = &descriptor_blocks[block][(unsigned)fd % DESCRIPTOR_BLOCK];
-    return entry->kind == DESCRIPTOR_OTHER ? NULL : entry;
+    return &descriptor_blocks[block][(unsigned)fd % DESCRIPTOR_BLOCK];
+}
+
+/* The entry of `fd` unless it is nothing to us. */
+static inline struct descriptor *descriptor_at(int fd)
+{
+    struct descriptor *entry = descriptor_entry(fd);
+    return entry && entry->kind != DESCRIPTOR_OTHER ? entry : NULL;
 }
 
 static inline bool descriptor_is_listener(int fd)
 {
-    const struct descriptor *entry = descriptor_at(fd);
+    const struct descriptor *entry = descriptor_entry(fd);
     return entry && entry->kind == DESCRIPTOR_LISTENER;
 }
 
 /* The connection that `fd` leads to, or NULL. */
 static inline struct connection *descriptor_connection(int fd)
 {
-    struct descriptor *entry = descriptor_at(fd);
-    if (PROCESS_UNLIKELY(entry && entry->kind == DESCRIPTOR_COPY))
-        entry = descriptor_at(entry->original);
-    return entry && entry->kind == DESCRIPTOR_CONNECTION ? &entry->connection : NULL;
+    struct descriptor *entry = descriptor_entry(fd);
+    if (!entry)
+        return NULL;
+    if (PROCESS_LIKELY(entry->kind == DESCRIPTOR_CONNECTION))
+        return &entry->connection;
+    return PROCESS_UNLIKELY(entry->kind == DESCRIPTOR_COPY) ? descriptor_of_copy(entry) : NULL;
 }
 
 /* `fd` is the listener. */

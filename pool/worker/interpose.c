@@ -34,29 +34,40 @@ static __attribute__((noinline)) void rest_ends(void)
     process_hold_signal();
 }
 
-/* READS(fd, call, seen): the call, and `seen` with the `connection` and the `size` that was read. A kept
- * connection that rests is a quiescent point. */
-#define READS(fd, call, seen)                                                                                \
+/* READS(fd, name, arguments, seen): the call, and then, if `fd` is a `connection` and `size` bytes were read,
+ * `seen`. One that is kept and rests is a quiescent point. */
+#define READS(fd, name, arguments, seen)                                                                     \
     ({                                                                                                       \
         struct connection *connection = descriptor_connection(fd);                                           \
-        bool rests = connection && connection->rests;                                                        \
-        if (PROCESS_UNLIKELY(rests))                                                                         \
-            rest_begins();                                                                                   \
-        ssize_t size = (call);                                                                               \
-        if (PROCESS_UNLIKELY(rests))                                                                         \
-            rest_ends();                                                                                     \
-        if (connection && size > 0)                                                                          \
-            seen;                                                                                            \
+        ssize_t size;                                                                                        \
+        if (!connection) {                                                                                   \
+            size = NEXT(name) arguments;                                                                     \
+        } else {                                                                                             \
+            if (PROCESS_UNLIKELY(connection->rests)) {                                                       \
+                rest_begins();                                                                               \
+                size = FOUND(name) arguments;                                                                \
+                rest_ends();                                                                                 \
+            } else {                                                                                         \
+                size = FOUND(name) arguments;                                                                \
+            }                                                                                                \
+            if (size > 0)                                                                                    \
+                seen;                                                                                        \
+        }                                                                                                    \
         size;                                                                                                \
     })
 
-/* WRITES(fd, call, seen): likewise, with what was written. */
-#define WRITES(fd, call, seen)                                                                               \
+/* WRITES(fd, name, arguments, seen): likewise, with what was written. */
+#define WRITES(fd, name, arguments, seen)                                                                    \
     ({                                                                                                       \
         struct connection *connection = descriptor_connection(fd);                                           \
-        ssize_t size = (call);                                                                               \
-        if (connection && size > 0)                                                                          \
-            seen;                                                                                            \
+        ssize_t size;                                                                                        \
+        if (!connection) {                                                                                   \
+            size = NEXT(name) arguments;                                                                     \
+        } else {                                                                                             \
+            size = FOUND(name) arguments;                                                                    \
+            if (size > 0)                                                                                    \
+                seen;                                                                                        \
+        }                                                                                                    \
         size;                                                                                                \
     })
 
@@ -167,12 +178,12 @@ EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int size, int ms)
 
 EXPORTED ssize_t read(int fd, void *bytes, size_t room)
 {
-    return READS(fd, NEXT(read)(fd, bytes, room), connection_read(connection, bytes, (size_t)size));
+    return READS(fd, read, (fd, bytes, room), connection_read(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t readv(int fd, const struct iovec *parts, int count)
 {
-    return READS(fd, NEXT(readv)(fd, parts, count),
+    return READS(fd, readv, (fd, parts, count),
                  connection_read_vector(connection, parts, count, (size_t)size));
 }
 
@@ -187,7 +198,7 @@ static __attribute__((noinline)) void received_oddly(struct connection *connecti
 
 EXPORTED ssize_t recv(int fd, void *bytes, size_t room, int flags)
 {
-    return READS(fd, NEXT(recv)(fd, bytes, room, flags),
+    return READS(fd, recv, (fd, bytes, room, flags),
                  flags & ODDLY ? received_oddly(connection, flags)
                                : connection_read(connection, bytes, (size_t)size));
 }
@@ -195,14 +206,14 @@ EXPORTED ssize_t recv(int fd, void *bytes, size_t room, int flags)
 EXPORTED ssize_t recvfrom(int fd, void *bytes, size_t room, int flags, struct sockaddr *address,
                           socklen_t *length)
 {
-    return READS(fd, NEXT(recvfrom)(fd, bytes, room, flags, address, length),
+    return READS(fd, recvfrom, (fd, bytes, room, flags, address, length),
                  flags & ODDLY ? received_oddly(connection, flags)
                                : connection_read(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    return READS(fd, NEXT(recvmsg)(fd, message, flags),
+    return READS(fd, recvmsg, (fd, message, flags),
                  flags & ODDLY ? received_oddly(connection, flags)
                                : connection_read_vector(connection, message->msg_iov,
                                                         (int)message->msg_iovlen, (size_t)size));
@@ -231,32 +242,31 @@ EXPORTED ssize_t __recvfrom_chk(int fd, void *bytes, size_t size, size_t room, i
 
 EXPORTED ssize_t write(int fd, const void *bytes, size_t length)
 {
-    return WRITES(fd, NEXT(write)(fd, bytes, length), connection_wrote(connection, bytes, (size_t)size));
+    return WRITES(fd, write, (fd, bytes, length), connection_wrote(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    return WRITES(fd, NEXT(writev)(fd, parts, count),
+    return WRITES(fd, writev, (fd, parts, count),
                   connection_wrote_vector(connection, parts, count, (size_t)size));
 }
 
 EXPORTED ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
-    return WRITES(fd, NEXT(send)(fd, bytes, length, flags),
-                  connection_wrote(connection, bytes, (size_t)size));
+    return WRITES(fd, send, (fd, bytes, length, flags), connection_wrote(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *address,
                         socklen_t address_length)
 {
-    return WRITES(fd, NEXT(sendto)(fd, bytes, length, flags, address, address_length),
+    return WRITES(fd, sendto, (fd, bytes, length, flags, address, address_length),
                   connection_wrote(connection, bytes, (size_t)size));
 }
 
 EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     return WRITES(
-        fd, NEXT(sendmsg)(fd, message, flags),
+        fd, sendmsg, (fd, message, flags),
         connection_wrote_vector(connection, message->msg_iov, (int)message->msg_iovlen, (size_t)size));
 }
 
@@ -273,7 +283,8 @@ EXPORTED int shutdown(int fd, int how)
 /* The entry goes first: once closed, the number may be another thread's. */
 EXPORTED int close(int fd)
 {
-    descriptor_closed(fd);
+    if (descriptor_at(fd))
+        descriptor_closed(fd);
     wait_closed(fd);
     return NEXT(close)(fd);
 }

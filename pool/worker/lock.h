@@ -8,10 +8,18 @@
 #include <sched.h>
 #include <stdbool.h>
 
+/* Out of line, since hardly anybody waits. */
+static __attribute__((noinline, unused)) void lock_wait(bool *lock)
+{
+    do
+        sched_yield();
+    while (__atomic_test_and_set(lock, __ATOMIC_ACQUIRE));
+}
+
 static inline void lock_take(bool *lock)
 {
-    while (__atomic_test_and_set(lock, __ATOMIC_ACQUIRE))
-        sched_yield();
+    if (__builtin_expect(__atomic_test_and_set(lock, __ATOMIC_ACQUIRE), 0))
+        lock_wait(lock);
 }
 
 static inline void lock_drop(bool *lock)

@@ -29,6 +29,9 @@ extern struct next next_table;
  * child of a fork; and by NEXT, for calls that come before the constructor. */
 void next_find(void);
 
+/* The same, where the constructor is known to have been. */
+#define FOUND(name) (next_table.next_##name)
+
 #define NEXT(name)                                                                                           \
     (__builtin_expect(!next_table.next_##name, 0) ? next_find() : (void)0, next_table.next_##name)
 

@@ -60,7 +60,7 @@ pid_t process_ask_tid(void)
  * cannot fail, so errno stays as it is. */
 static void mask_signal(int how, uint64_t *ret_former)
 {
-    uint64_t set = (uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1);
+    static const uint64_t set = (uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1);
     syscall(SYS_rt_sigprocmask, how, &set, ret_former, sizeof set);
 }
 

@@ -11,7 +11,8 @@ enum { PROTOCOL_NONE, PROTOCOL_FCGI, PROTOCOL_SCGI, PROTOCOL_DONE };
 /* What to make of a record that is read; STOP: nothing of it, nor of what follows. */
 enum { TAKE_NOTHING, TAKE_FLAGS, TAKE_PAIRS, TAKE_STOP };
 
-enum { FLAGS_AT = 2, SCGI_DIGITS_MAX = 7 };
+/* FLAGS_LEFT: of a BEGIN_REQUEST, from the flags on. */
+enum { FLAGS_LEFT = 6, SCGI_DIGITS_MAX = 7 };
 
 void sight_init(struct sight *sight)
 {
@@ -131,38 +132,43 @@ static const uint8_t *take_pair_in_pieces(struct sight *sight, const uint8_t *at
     return at;
 }
 
-static void take_pairs(struct sight *sight, const uint8_t *at, const uint8_t *end)
+/* A whole pair whose name may be ours. True when nothing more is wanted. */
+static inline bool take_pair(struct sight *sight, const uint8_t *name, size_t name_length,
+                             size_t value_length)
 {
-    size_t size;
+    unsigned target = choose_target(sight, name, name_length);
+
+    if (target == TARGET_NONE)
+        return false;
+    take_value(sight, target, name + name_length, value_length);
+    return all_known(sight);
+}
+
+static __attribute__((noinline)) void take_pairs(struct sight *sight, const uint8_t *at, const uint8_t *end)
+{
+    ptrdiff_t left, length;
 
     if (sight->part != PART_LENGTH || sight->gathered > 0)
         at = take_pair_in_pieces(sight, at, end);
     if (all_known(sight))
         return;
-    for (size = (size_t)(end - at); size >= 2;) {
-        struct lengths lengths = {.name = at[0], .value = at[1], .used = 2};
-        uint64_t length;
+    for (left = end - at; left >= 2; at += length) {
+        uint32_t name = at[0], value = at[1];
 
-        if ((lengths.name | lengths.value) > FCGI_LENGTH_SHORT) {
-            lengths = read_lengths(at, size);
-            if (lengths.used == 0)
+        length = 2 + (ptrdiff_t)name + value;
+        if ((name | value) > FCGI_LENGTH_SHORT) {
+            struct lengths lengths = read_lengths(at, (size_t)left);
+
+            length = (ptrdiff_t)lengths.used + lengths.name + lengths.value;
+            if (lengths.used == 0 || (left -= length) < 0)
                 break;
-        }
-        length = (uint64_t)lengths.used + lengths.name + lengths.value;
-        if (length > size)
+            if (may_be_ours(lengths.name) && take_pair(sight, at + lengths.used, lengths.name, lengths.value))
+                return;
+        } else if ((left -= length) < 0) {
             break;
-        if (may_be_ours(lengths.name)) {
-            const uint8_t *name = at + lengths.used;
-            unsigned target = choose_target(sight, name, lengths.name);
-
-            if (target != TARGET_NONE) {
-                take_value(sight, target, name + lengths.name, lengths.value);
-                if (all_known(sight))
-                    return;
-            }
+        } else if (may_be_ours(name) && take_pair(sight, at + 2, name, value)) {
+            return;
         }
-        at += length;
-        size -= length;
     }
     if (at < end)
         take_pair_in_pieces(sight, at, end);
@@ -232,14 +238,14 @@ static inline unsigned begin_record(struct sight *sight, const uint8_t *header, 
     return TAKE_FLAGS;
 }
 
-/* A piece of the content: what is behind its first `before` bytes. */
-static inline void take_content(struct sight *sight, unsigned take, size_t before, const uint8_t *at,
-                                const uint8_t *end)
+/* A piece of the content, of which `left` bytes are left. */
+static inline void take_content(struct sight *sight, unsigned take, size_t left, const uint8_t *at,
+                                size_t size)
 {
     if (take == TAKE_PAIRS)
-        take_pairs(sight, at, end);
-    else if (take == TAKE_FLAGS && before <= FLAGS_AT && (size_t)(end - at) > FLAGS_AT - before)
-        sight->keeps = at[FLAGS_AT - before] & FCGI_KEEP_CONN;
+        take_pairs(sight, at, at + size);
+    else if (take == TAKE_FLAGS && left >= FLAGS_LEFT && size > left - FLAGS_LEFT)
+        sight->keeps = at[left - FLAGS_LEFT] & FCGI_KEEP_CONN;
 }
 
 /* The rest of a record whose header was read is taken in pieces. */
@@ -247,23 +253,32 @@ static void begin_pieces(struct sight_record *record, unsigned take, const uint8
 {
     record->take = (uint8_t)take;
     record->left = rest_length(header);
-    record->content = bytes_get_u16(header + 4);
     record->padding = header[6];
 }
 
-/* The content and padding of the record at hand, as far as they are there. Returns where they stop. */
-static const uint8_t *continue_record(struct sight *sight, const uint8_t *at, const uint8_t *end)
+/* Of the record at hand the next `size` bytes, and no more than it has. */
+static inline void continue_record(struct sight *sight, const uint8_t *at, size_t size)
 {
     struct sight_record *record = &sight->in;
-    size_t content_left = record->left > record->padding ? record->left - record->padding : 0;
-    size_t piece = smaller((size_t)(end - at), record->left);
+    size_t left = record->left, padding = record->padding;
 
-    take_content(sight, record->take, record->content - content_left, at, at + smaller(piece, content_left));
-    record->left -= (uint32_t)piece;
-    return at + piece;
+    record->left = (uint32_t)(left - size);
+    if (left > padding)
+        take_content(sight, record->take, left - padding, at, smaller(size, left - padding));
 }
 
-static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t *end)
+/* A header that comes alone. */
+static unsigned read_header(struct sight *sight, const uint8_t *header)
+{
+    unsigned events = 0, take = begin_record(sight, header, &events);
+
+    if (take != TAKE_STOP)
+        begin_pieces(&sight->in, take, header);
+    return events;
+}
+
+static __attribute__((noinline)) unsigned read_records(struct sight *sight, const uint8_t *at,
+                                                       const uint8_t *end)
 {
     struct sight_record *record = &sight->in;
     unsigned events = 0, take;
@@ -278,8 +293,12 @@ static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t 
             return events;
         begin_pieces(record, take, header);
     }
-    if (record->left > 0)
-        at = continue_record(sight, at, end);
+    if (record->left > 0) {
+        size_t piece = smaller((size_t)(end - at), record->left);
+
+        continue_record(sight, at, piece);
+        at += piece;
+    }
     while (end - at >= FCGI_HEADER_LENGTH) {
         const uint8_t *content = at + FCGI_HEADER_LENGTH;
         uint32_t rest = rest_length(at);
@@ -289,15 +308,27 @@ static unsigned read_fcgi(struct sight *sight, const uint8_t *at, const uint8_t 
             return events;
         if (rest > (size_t)(end - content)) {
             begin_pieces(record, take, at);
-            continue_record(sight, content, end);
+            if (content < end)
+                continue_record(sight, content, (size_t)(end - content));
             return events;
         }
-        take_content(sight, take, 0, content, content + bytes_get_u16(at + 4));
+        take_content(sight, take, bytes_get_u16(at + 4), content, bytes_get_u16(at + 4));
         at = content + rest;
     }
     if (at < end)
         (void)take_header(record, &at, end); /* the beginning of the next one */
     return events;
+}
+
+static inline unsigned read_fcgi(struct sight *sight, const uint8_t *at, size_t size)
+{
+    if (size <= sight->in.left) {
+        continue_record(sight, at, size);
+        return 0;
+    }
+    if (size == FCGI_HEADER_LENGTH && sight->in.left == 0 && sight->in.gathered == 0)
+        return read_header(sight, at);
+    return read_records(sight, at, at + size);
 }
 
 /* The END_REQUEST of `id` is out. */
@@ -314,22 +345,27 @@ static unsigned end_request(struct sight *sight, uint16_t id)
     return SIGHT_ENDED;
 }
 
-/* The record at hand, as far as it is there; or a new one, of which some is missing. Returns where it
- * stopped. */
-static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end,
-                                      unsigned *events)
+/* Where something stopped, and what happened till then. */
+struct stop {
+    const uint8_t *at;
+    unsigned events;
+};
+
+/* The record at hand, as far as it is there; or a new one, of which some is missing. */
+static struct stop wrote_in_pieces(struct sight *sight, const uint8_t *at, const uint8_t *end)
 {
     struct sight_record *record = &sight->out;
+    unsigned events = 0;
     size_t piece;
 
     if (record->left == 0) {
         const uint8_t *header = take_header(record, &at, end);
 
         if (!header)
-            return end;
+            return (struct stop){.at = end};
         if (header[0] != FCGI_VERSION) {
             sight->lost = true;
-            return end;
+            return (struct stop){.at = end};
         }
         record->type = header[1];
         record->id = bytes_get_u16(header + 2);
@@ -338,8 +374,8 @@ static const uint8_t *wrote_in_pieces(struct sight *sight, const uint8_t *at, co
     piece = smaller((size_t)(end - at), record->left);
     record->left -= (uint32_t)piece;
     if (record->left == 0 && record->type == FCGI_END_REQUEST)
-        *events |= end_request(sight, record->id);
-    return at + piece;
+        events = end_request(sight, record->id);
+    return (struct stop){.at = at + piece, .events = events};
 }
 
 unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
@@ -350,8 +386,12 @@ unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
     if (size == 0 || (!sight->keeps && sight->open == 0) || sight->lost)
         return 0;
     end = at + size;
-    if (sight->out.left > 0 || sight->out.gathered > 0)
-        at = wrote_in_pieces(sight, at, end, &events);
+    if (sight->out.left > 0 || sight->out.gathered > 0) {
+        struct stop stop = wrote_in_pieces(sight, at, end);
+
+        at = stop.at;
+        events = stop.events;
+    }
     while (end - at >= FCGI_HEADER_LENGTH) {
         const uint8_t *content = at + FCGI_HEADER_LENGTH;
         uint32_t rest = rest_length(at);
@@ -363,7 +403,7 @@ unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
         at = content + rest;
     }
     if (at < end)
-        wrote_in_pieces(sight, at, end, &events);
+        events |= wrote_in_pieces(sight, at, end).events;
     return events;
 }
 
@@ -427,7 +467,8 @@ static void skip_block(struct sight *sight, const uint8_t **at, const uint8_t *e
     sight->left -= (uint32_t)piece;
 }
 
-static unsigned read_scgi(struct sight *sight, const uint8_t *at, const uint8_t *end)
+static __attribute__((noinline)) unsigned read_scgi(struct sight *sight, const uint8_t *at,
+                                                    const uint8_t *end)
 {
     unsigned events = 0;
 
@@ -458,23 +499,27 @@ unsigned sight_missed(struct sight *sight)
     return sight->protocol == PROTOCOL_DONE ? 0 : give_up(sight);
 }
 
-unsigned sight_read(struct sight *sight, const void *bytes, size_t size)
+/* What is not known to be FastCGI. */
+static __attribute__((noinline)) unsigned read_unknown(struct sight *sight, const uint8_t *at, size_t size)
 {
-    const uint8_t *at = bytes;
-
-    if (size == 0)
+    if (size == 0 || sight->protocol == PROTOCOL_DONE)
         return 0;
     if (sight->protocol == PROTOCOL_NONE) {
-        if (*at == FCGI_VERSION)
+        if (*at == FCGI_VERSION) {
             sight->protocol = PROTOCOL_FCGI;
-        else if (*at >= '0' && *at <= '9')
-            sight->protocol = PROTOCOL_SCGI;
-        else
+            return read_fcgi(sight, at, size);
+        }
+        if (*at < '0' || *at > '9')
             return give_up(sight);
+        sight->protocol = PROTOCOL_SCGI;
     }
-    if (sight->protocol == PROTOCOL_FCGI)
-        return read_fcgi(sight, at, at + size);
-    if (sight->protocol == PROTOCOL_SCGI)
-        return read_scgi(sight, at, at + size);
-    return 0;
+    return read_scgi(sight, at, at + size);
+}
+
+/* To be taken in where it is called: a program that reads a header, and then its content, comes here five
+ * times a request. */
+inline unsigned sight_read(struct sight *sight, const void *bytes, size_t size)
+{
+    return sight->protocol == PROTOCOL_FCGI ? read_fcgi(sight, bytes, size)
+                                            : read_unknown(sight, bytes, size);
 }

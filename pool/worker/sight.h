@@ -33,7 +33,6 @@ enum sight_event {
 /* A FastCGI record in pieces; private. */
 struct sight_record {
     uint32_t left; /* of content and padding */
-    uint16_t content;
     uint16_t id;
     uint8_t padding;
     uint8_t type;

@@ -3,7 +3,6 @@
 
 #include "pool/worker/acceptor.h"
 #include "pool/worker/copy.h"
-#include "pool/worker/descriptor.h"
 #include "pool/worker/drain.h"
 #include "pool/worker/lock.h"
 #include "pool/worker/next.h"
@@ -162,15 +161,8 @@ static bool listens_poll(const struct pollfd *fds, nfds_t count)
     return false;
 }
 
-bool wait_sees_poll(const struct pollfd *fds, nfds_t count)
+bool wait_looks_at(const struct pollfd *fds, nfds_t count)
 {
-    if (PROCESS_LIKELY(count == 1)) {
-        const struct descriptor *only = descriptor_at(fds->fd);
-        if (!only)
-            return false;
-        if (only->kind == DESCRIPTOR_CONNECTION)
-            return only->connection.rests;
-    }
     return process.page && listens_poll(fds, count);
 }
 
@@ -235,9 +227,13 @@ bool wait_sees_select(int count, const fd_set *readable)
 {
     if (!process.page || !readable || count > FD_SETSIZE)
         return false;
-    for (int fd = 0; fd < count; fd++) {
-        if (FD_ISSET(fd, readable) && descriptor_is_listener(fd))
-            return true;
+    const fd_mask *words = readable->fds_bits;
+    for (int first = 0; first < count; first += NFDBITS) {
+        for (unsigned long left = (unsigned long)*words++; left != 0; left &= left - 1) {
+            int fd = first + __builtin_ctzl(left);
+            if (descriptor_is_listener(fd))
+                return fd < count;
+        }
     }
     return false;
 }

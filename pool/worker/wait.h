@@ -8,6 +8,8 @@
 #ifndef FCGIPOOL_POOL_WORKER_WAIT_H
 #define FCGIPOOL_POOL_WORKER_WAIT_H
 
+#include "pool/worker/descriptor.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -25,7 +27,20 @@ static inline bool wait_is_valid(const struct timespec *timeout)
 }
 
 /* True when such a wait concerns us: the listener is in it, or it is for one kept connection that rests. */
-bool wait_sees_poll(const struct pollfd *fds, nfds_t count);
+bool wait_looks_at(const struct pollfd *fds, nfds_t count);
+
+static inline bool wait_sees_poll(const struct pollfd *fds, nfds_t count)
+{
+    if (PROCESS_LIKELY(count == 1)) {
+        const struct descriptor *only = descriptor_entry(fds->fd);
+        if (!only || only->kind == DESCRIPTOR_OTHER)
+            return false;
+        if (PROCESS_LIKELY(only->kind == DESCRIPTOR_CONNECTION))
+            return only->connection.rests;
+    }
+    return wait_looks_at(fds, count);
+}
+
 bool wait_sees_select(int count, const fd_set *readable);
 bool wait_sees_epoll(int epoll);
 
