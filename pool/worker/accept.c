@@ -70,7 +70,6 @@ static bool wait_for_connection(int fd)
     if (!acceptor_wait())
         return true;
     bool interrupted = NEXT(poll)(&listener, 1, LOOK_AGAIN_MS) < 0 && errno == EINTR;
-    process_hold_signal();
     acceptor_leave();
     return !interrupted || signals != drain_signals();
 }
@@ -85,7 +84,6 @@ int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int f
         if (PROCESS_UNLIKELY(!acceptor_wait()))
             return drain_refuse(wait_is_habit());
         int connection = call(fd, address, length, flags);
-        process_hold_signal();
         /* At no moment may the page show neither that it waits nor what it has accepted. */
         if (PROCESS_LIKELY(connection >= 0))
             descriptor_accepted(connection, process_tid());

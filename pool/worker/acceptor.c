@@ -76,7 +76,7 @@ static void begin(void)
 static __attribute__((noinline)) void enter_first(void)
 {
     bool first = !process.accepted && process_accepts();
-    process_hold_signal();
+    process_let_signal();
     begin();
     if (first)
         wake_master(PAGE_WAKE_ACCEPTS);
@@ -94,6 +94,9 @@ int acceptor_leave(void)
     int left = __atomic_sub_fetch(idle, 1, __ATOMIC_SEQ_CST);
     if (PROCESS_UNLIKELY(left < __atomic_load_n(&process.pool->idle_low, __ATOMIC_RELAXED)))
         __atomic_store_n(&process.pool->idle_low, left, __ATOMIC_RELAXED);
+    /* As in acceptor_wait: if the master saw this thread wait after it had set `drain`, that is seen here. */
+    if (PROCESS_UNLIKELY(process.masks || __atomic_load_n(&process.page->orders.drain, __ATOMIC_SEQ_CST)))
+        process_hold_signal();
     return left;
 }
 
@@ -107,7 +110,8 @@ bool acceptor_wait(void)
         (void)acceptor_leave();
         return false;
     }
-    process_let_signal();
+    if (PROCESS_UNLIKELY(process.masks))
+        process_let_signal();
     return true;
 }
 
@@ -116,7 +120,8 @@ void acceptor_signal_others(void)
     pid_t self = process_tid();
     for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
         const struct page_acceptor *row = &process.page->acceptors[i];
-        if (__atomic_load_n(&row->pid, __ATOMIC_SEQ_CST) == process.pid && row->tid != self)
+        if (__atomic_load_n(&row->pid, __ATOMIC_SEQ_CST) == process.pid && row->tid != self &&
+            __atomic_load_n(&row->waiting, __ATOMIC_SEQ_CST))
             syscall(SYS_tgkill, process.pid, row->tid, PAGE_DRAIN_SIGNAL);
     }
 }

@@ -12,11 +12,11 @@
  * it is the first. Cheap when done before. */
 void acceptor_enter(void);
 
-/* This thread waits from now on, the drain's signal is let through. Returns false, and changes nothing, when
+/* This thread waits from now on, and the drain's signal may come. Returns false, and changes nothing, when
  * the worker is told to drain. */
 bool acceptor_wait(void);
 
-/* It waits no more; the signal is held already. Returns how many still wait in the whole pool. errno is
+/* It waits no more, and the signal comes no more. Returns how many still wait in the whole pool. errno is
  * preserved. */
 int acceptor_leave(void);
 

@@ -243,6 +243,7 @@ void connection_missed(struct connection *connection)
 
 static void begins_rest(struct connection *connection)
 {
+    process_masks_signal();
     lock(connection);
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {
         connection->tid = process_tid();

@@ -6,8 +6,7 @@
 
 struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
 
-/* Behind the last one that was ever something to us: a fork looks at all of them. */
-static int seen_end;
+unsigned descriptor_end;
 
 static void make_block(unsigned number)
 {
@@ -25,13 +24,13 @@ static void make_block(unsigned number)
 /* The first entry with this number, or a higher one than ever. NULL: out of range, or of memory. */
 static __attribute__((noinline)) struct descriptor *make_entry(int fd)
 {
-    unsigned number = (unsigned)fd / DESCRIPTOR_BLOCK;
-    if (number < DESCRIPTOR_BLOCKS && !descriptor_blocks[number])
-        make_block(number);
-    if (!descriptor_entry(fd))
+    unsigned number = (unsigned)fd / DESCRIPTOR_BLOCK, next = (unsigned)fd + 1, end = descriptor_end;
+    if (number >= DESCRIPTOR_BLOCKS)
         return NULL;
-    for (int last = seen_end; last <= fd;)
-        (void)__atomic_compare_exchange_n(&seen_end, &last, fd + 1, false, __ATOMIC_SEQ_CST,
+    if (!descriptor_blocks[number])
+        make_block(number);
+    while (descriptor_blocks[number] && end < next)
+        (void)__atomic_compare_exchange_n(&descriptor_end, &end, next, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_SEQ_CST);
     return descriptor_entry(fd);
 }
@@ -39,7 +38,8 @@ static __attribute__((noinline)) struct descriptor *make_entry(int fd)
 /* The entry of `fd`, made if need be. */
 static inline struct descriptor *entry_of(int fd)
 {
-    return PROCESS_LIKELY(fd < seen_end) ? descriptor_entry(fd) : make_entry(fd);
+    struct descriptor *entry = descriptor_entry(fd);
+    return PROCESS_LIKELY(entry != NULL) ? entry : make_entry(fd);
 }
 
 void descriptor_listens(int fd)
@@ -146,7 +146,7 @@ void descriptor_closed(int fd)
 
 void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct connection *connection))
 {
-    for (int fd = 0; fd < seen_end; fd++) {
+    for (int fd = 0; (unsigned)fd < descriptor_end; fd++) {
         struct descriptor *entry = descriptor_entry(fd);
         if (entry && entry->kind == kind)
             visit(fd, &entry->connection);
@@ -155,7 +155,7 @@ void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct con
 
 bool descriptor_any(enum descriptor_kind kind)
 {
-    for (int fd = 0; fd < seen_end; fd++) {
+    for (int fd = 0; (unsigned)fd < descriptor_end; fd++) {
         const struct descriptor *entry = descriptor_entry(fd);
         if (entry && __atomic_load_n(&entry->kind, __ATOMIC_SEQ_CST) == kind)
             return true;

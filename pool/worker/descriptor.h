@@ -26,6 +26,9 @@ struct descriptor {
 
 extern struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
 
+/* Behind the last one that was ever something to us. */
+extern unsigned descriptor_end;
+
 /* The connection that a copy leads to, or NULL. */
 struct connection *descriptor_of_copy(const struct descriptor *copy);
 
@@ -33,7 +36,7 @@ struct connection *descriptor_of_copy(const struct descriptor *copy);
 static inline struct descriptor *descriptor_entry(int fd)
 {
     unsigned block = (unsigned)fd / DESCRIPTOR_BLOCK;
-    if (block >= DESCRIPTOR_BLOCKS || !descriptor_blocks[block])
+    if ((unsigned)fd >= descriptor_end || !descriptor_blocks[block])
         return NULL;
     return &descriptor_blocks[block][(unsigned)fd % DESCRIPTOR_BLOCK];
 }

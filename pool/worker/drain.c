@@ -136,7 +136,6 @@ void drain_attach(void)
         listener_length = 0;
     sigfillset(&action.sa_mask);
     (void)(__sigaction ? __sigaction : sigaction)(PAGE_DRAIN_SIGNAL, &action, NULL);
-    process_hold_signal();
 }
 
 /* ---- what is in hand ---- */

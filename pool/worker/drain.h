@@ -2,10 +2,14 @@
  * The drain: the worker takes no new connection, answers those that it has, and leaves.
  *
  * The master sets `drain` in the page, which is looked at before each accept; its signal is for those that
- * wait already. That is masked but at quiescent points: in accept, in a wait for the listener, and in a read
- * on a kept connection that rests; so it never meets a request. Its handler puts a dead socket in the place
- * of the listener: an accept that is interrupted, or about to begin, meets EINVAL there. Without that, a
- * signal just before the system call would be lost.
+ * wait already. Its handler puts a dead socket in the place of the listener: an accept that is interrupted,
+ * or about to begin, meets EINVAL there. Without that, a signal just before the system call would be lost.
+ *
+ * The signal never meets a request. It is sent, after `drain` was set, to threads whose row says then that
+ * they wait; and who waits no more says so first, and looks at `drain` after that. So either the master has
+ * seen it in time, or it is known here that the signal may be on its way: then it is held (masked) from there
+ * on. Kept connections have no such order of things: where there are any it is held everywhere but in accept,
+ * in a wait for the listener, and in a read on a kept connection that rests.
  */
 #ifndef FCGIPOOL_POOL_WORKER_DRAIN_H
 #define FCGIPOOL_POOL_WORKER_DRAIN_H
@@ -14,7 +18,7 @@
 
 #include <stdbool.h>
 
-/* Installs the handler and holds the signal; descriptor 0 is the listener. */
+/* Installs the handler; descriptor 0 is the listener. */
 void drain_attach(void);
 
 /* The process comes to its first accept. */

@@ -357,6 +357,20 @@ EXPORTED int ioctl(int fd, unsigned long request, ...)
     return result;
 }
 
+/* ---- masks ---- */
+
+EXPORTED int sigprocmask(int how, const sigset_t *set, sigset_t *former)
+{
+    process_notes_mask(how, set);
+    return NEXT(sigprocmask)(how, set, former);
+}
+
+EXPORTED int pthread_sigmask(int how, const sigset_t *set, sigset_t *former)
+{
+    process_notes_mask(how, set);
+    return NEXT(pthread_sigmask)(how, set, former);
+}
+
 /* ---- programs that are started ---- */
 
 /* None of them may find the drain's signal held: those in Go need it. */

@@ -29,6 +29,9 @@
 struct process process;
 PROCESS_THREAD pid_t process_thread;
 
+/* By us, as far as this thread knows: it may have been born so. */
+static PROCESS_THREAD bool held;
+
 /* Open until the first accept. */
 static int page_fd, pool_fd;
 static ino_t page_inode, pool_inode;
@@ -60,33 +63,42 @@ pid_t process_ask_tid(void)
  * cannot fail, so errno stays as it is. */
 static void mask_signal(int how, uint64_t *ret_former)
 {
-    static const uint64_t set = (uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1);
+    static const uint64_t set = PROCESS_SIGNAL_BIT;
     syscall(SYS_rt_sigprocmask, how, &set, ret_former, sizeof set);
 }
 
 void process_let_signal(void)
 {
     mask_signal(SIG_UNBLOCK, NULL);
+    held = false;
 }
 
 void process_hold_signal(void)
 {
     mask_signal(SIG_BLOCK, NULL);
+    held = true;
+}
+
+void process_masks_signal(void)
+{
+    __atomic_store_n(&process.masks, true, __ATOMIC_SEQ_CST);
+    if (!held)
+        process_hold_signal();
 }
 
 bool process_free_signal(void)
 {
     uint64_t former = 0;
-    if (process.page)
+    if (process.masks || held)
         mask_signal(SIG_UNBLOCK, &former);
-    return former >> (PAGE_DRAIN_SIGNAL - 1) & 1;
+    return (former & PROCESS_SIGNAL_BIT) != 0;
 }
 
 bool process_catch_signal(void)
 {
     uint64_t former = 0;
     mask_signal(SIG_BLOCK, &former);
-    return !(former >> (PAGE_DRAIN_SIGNAL - 1) & 1);
+    return !(former & PROCESS_SIGNAL_BIT);
 }
 
 bool process_is_listener(int fd)
@@ -116,7 +128,8 @@ static void forked(void)
     acceptor_forked();
     drain_forked();
     wait_forked();
-    process_let_signal();
+    if (process.masks || held)
+        process_let_signal();
 }
 
 /* A connection of which nothing was read yet may be for the child to serve, where nobody can see it. */

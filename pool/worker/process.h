@@ -8,6 +8,7 @@
 
 #include "pool/page.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,7 @@ struct process {
     pid_t parent;     /* that forked this process, with the library attached; 0: it was exec'ed */
     bool accepted;    /* came to its first accept */
     bool nonblocking; /* asked for O_NONBLOCK on the listener itself */
+    bool masks;       /* the drain's signal is held but where it may come; see drain.h */
 };
 
 extern struct process process;
@@ -48,10 +50,26 @@ bool process_accepts(void);
 uint64_t process_now(void);
 uint64_t process_tick(void);
 
-/* How the signal of the drain is masked in this thread: let through at quiescent points, held elsewhere.
- * errno is preserved. */
+/* In a set of signals, as the kernel has them, and at the front of libc's. */
+#define PROCESS_SIGNAL_BIT ((uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1))
+
+/* Whether the signal of the drain is masked in this thread. errno is preserved. */
 void process_let_signal(void);
 void process_hold_signal(void);
+
+/* From here on it is held in this thread, and in all others when they have something in hand. */
+void process_masks_signal(void);
+
+/* The program sets a mask of its own, or NULL. If the signal is held in it, it has to be let through wherever
+ * it may come. */
+static inline void process_notes_mask(int how, const sigset_t *set)
+{
+    uint64_t bits = 0;
+    if (set)
+        __builtin_memcpy(&bits, set, sizeof bits);
+    if (PROCESS_UNLIKELY(bits & PROCESS_SIGNAL_BIT) && how != SIG_UNBLOCK)
+        __atomic_store_n(&process.masks, true, __ATOMIC_SEQ_CST);
+}
 
 /* Lets it through for the start of a program, which would inherit that it is held. Returns true when it was,
  * and is to be held again. */

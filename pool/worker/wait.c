@@ -80,9 +80,10 @@ static int step(struct wait *wait, uint64_t left_ns, const sigset_t *mask)
     uint64_t ns = hidden && left_ns > HIDDEN_NS ? HIDDEN_NS : left_ns;
     struct timespec timeout = {.tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U)};
     int count = wait->step(wait, hidden, ns == FOREVER ? NULL : &timeout, mask), error = errno;
-    process_hold_signal();
     if (waits)
         acceptor_leave();
+    else
+        process_hold_signal();
     bool again = (count < 0 && error == EINTR && signals != drain_signals()) || (count == 0 && ns < left_ns);
     if (count > 0 && wait->listens && !hidden && drain_asked() && drain_in_hand()) {
         count = wait->strip(wait, count);

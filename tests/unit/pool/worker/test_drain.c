@@ -42,6 +42,13 @@ static void a_starting_worker_leaves(void **state)
     assert_int_equal(worker_drain(&worker), 0);
 }
 
+/* As the master does it that has seen the worker wait, and comes to it only now. */
+static void signal_late(const struct worker *worker)
+{
+    const struct page_acceptor *row = &worker->page->acceptors[0];
+    assert_int_equal(syscall(SYS_tgkill, row->pid, row->tid, PAGE_DRAIN_SIGNAL), 0);
+}
+
 static void a_busy_worker_answers_first(void **state)
 {
     static const char *const workers[][2] = {{WORKERS "/echo_fcgx", NULL}, {WORKERS "/echo_stdio", NULL}};
@@ -52,13 +59,13 @@ static void a_busy_worker_answers_first(void **state)
     for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
         struct worker worker = spawn_with(&world, workers[i], NULL);
         WAIT(waiting(&worker) == 1);
-        int fd = dial(&world);
-        WAIT(connections(&worker, PAGE_CONNECTED) == 1);
         __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
-        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        int fd = dial(&world);
+        WAIT(connections(&worker, PAGE_CONNECTED) == 1 && !waiting(&worker));
+        signal_late(&worker);
         assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
         WAIT(connections(&worker, PAGE_BUSY) == 1);
-        assert_int_equal(kill(-worker.pid, PAGE_DRAIN_SIGNAL), 0);
+        signal_late(&worker);
         assert_true(read_answer(fd, text, sizeof text) > 2000);
         close(fd);
         assert_int_equal(worker_drain(&worker), 0);
@@ -194,6 +201,15 @@ static void a_worker_that_retries_leaves(void **state)
     assert_int_equal(worker_drain(&worker), 0);
 }
 
+static void a_worker_that_masks_signals_leaves(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "masks");
+    (void)state;
+    assert_true(is_served(&world, "/any"));
+    WAIT(waiting(&worker) == 1);
+    assert_int_equal(worker_drain(&worker), 0);
+}
+
 /* Children that would be forked again wait for the end of the group, all of them. */
 static void forked_acceptors_wait_for_the_end(void **state)
 {
@@ -278,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(threads_leave_however_slow_the_swap, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_closes_late_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(a_worker_that_retries_leaves, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_worker_that_masks_signals_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(forked_acceptors_wait_for_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_lost_under_load, setup, teardown),
     };

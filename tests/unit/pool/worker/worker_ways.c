@@ -184,12 +184,24 @@ static void cgi(void)
     close(fd);
 }
 
-/* What the programs find held that are started in one way and another; and who started them, after that. */
+/* Masks all signals by itself, from its first request on. */
+static void masks(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    plain();
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+/* What the programs find held that are started in one way and another, by the second request of a kept
+ * connection; and who started them, after that. */
 static void starts(void)
 {
     char text[1024], *program[] = {"grep", "SigBlk", "/proc/self/status", NULL};
     int fd = take(0), ends[2], former = dup(1);
     pid_t pid;
+    receive(fd, by_read);
+    answer(fd, "ok");
     receive(fd, by_read);
     if (pipe(ends) < 0 || dup2(ends[1], 1) < 0)
         exit(1);
@@ -534,6 +546,7 @@ static const struct {
     {"children", children},
     {"unblock", unblock},
     {"starts", starts},
+    {"masks", masks},
     {"wrong", wrong},
     {"interrupted", interrupted},
     {"flush", flush},
