@@ -516,9 +516,7 @@ static __attribute__((noinline)) unsigned read_unknown(struct sight *sight, cons
     return read_scgi(sight, at, at + size);
 }
 
-/* To be taken in where it is called: a program that reads a header, and then its content, comes here five
- * times a request. */
-inline unsigned sight_read(struct sight *sight, const void *bytes, size_t size)
+unsigned sight_read(struct sight *sight, const void *bytes, size_t size)
 {
     return sight->protocol == PROTOCOL_FCGI ? read_fcgi(sight, bytes, size)
                                             : read_unknown(sight, bytes, size);
