@@ -1,14 +1,24 @@
 /*
- * The names and values of a header, as sight.c comes by them: what is wanted, and where it goes. Private to
- * sight.c, and inline, for it runs at every pair of every request.
+ * What the files of sight share: sight.c tells which protocol it is, sight_fcgi.c and sight_scgi.c take the
+ * stream apart, sight_pairs.c the parameters of FastCGI. Private to them; what runs at every pair of every
+ * request is inline.
  */
-#ifndef FCGIPOOL_POOL_WORKER_SIGHT_VALUE_H
-#define FCGIPOOL_POOL_WORKER_SIGHT_VALUE_H
+#ifndef FCGIPOOL_POOL_WORKER_SIGHT_PARTS_H
+#define FCGIPOOL_POOL_WORKER_SIGHT_PARTS_H
 
 #include "pool/worker/copy.h"
 #include "pool/worker/sight.h"
 
 #include <string.h>
+
+enum { PROTOCOL_NONE, PROTOCOL_FCGI, PROTOCOL_SCGI, PROTOCOL_DONE };
+
+/* Takes `size` bytes of the stream, as sight_read. */
+unsigned sight_fcgi_read(struct sight *sight, const uint8_t *at, size_t size);
+unsigned sight_scgi_read(struct sight *sight, const uint8_t *at, size_t size);
+
+/* Takes a piece of the pairs of PARAMS. */
+void sight_pairs_take(struct sight *sight, const uint8_t *at, const uint8_t *end);
 
 /* Where a value goes. The names of a URI in the order of their worth. */
 enum { TARGET_NONE, TARGET_DOCUMENT_URI, TARGET_SCRIPT_NAME, TARGET_REQUEST_URI, TARGET_METHOD };
@@ -35,6 +45,25 @@ static inline void forget_request(struct sight *sight)
 static inline bool all_known(const struct sight *sight)
 {
     return sight->method_known && sight->uri_known == TARGET_REQUEST_URI;
+}
+
+/* What is told when a request is in hand. */
+static inline unsigned begun(struct sight *sight)
+{
+    sight->begun = true;
+    return SIGHT_BEGUN;
+}
+
+/* From here on the stream is unknown. */
+static inline unsigned give_up(struct sight *sight)
+{
+    sight->protocol = PROTOCOL_DONE;
+    sight->keeps = false;
+    sight->lost = true;
+    if (sight->begun)
+        return 0;
+    forget_request(sight);
+    return begun(sight);
 }
 
 /* By its length alone. */
