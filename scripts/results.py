@@ -96,9 +96,12 @@ def simulate(path):
     def cell(each):
         return f"{each['worker_seconds']:,.0f} / {each['p99']:,.1f}" if each else "all cost more"
 
-    def pair(theirs, ours):
-        shown = f"{ours['p99']:,.1f}" if ours else "-"
-        return f"{theirs['p99']:,.1f} / {shown}: {verdict(ours, theirs)}"
+    def pair(each, rival):
+        ours, theirs = each["matched"][rival], each["rivals"][rival]
+        shown, said = f"{ours['p99']:,.1f}" if ours else "-", verdict(ours, theirs)
+        if said == "even":
+            said += f", at {each['least'][rival] / theirs['worker_seconds']:.0%} of its cost"
+        return f"{theirs['p99']:,.1f} / {shown}: {said}"
 
     text = (f"Workers {low} to {high}, all else at its default, in virtual time. Worker-seconds / p99 of the waiting time in "
             "ms; what that is for fcgipool against each rival. The last column is fpm-dynamic with the spare servers that "
@@ -110,10 +113,11 @@ def simulate(path):
                  f"{cell(each['tuned'])} |\n")
     text += ("\nWon: no more worker-seconds and a lower p99; even: no more worker-seconds, and the same p99.\n\n"
              "At the cost of each rival: p99 of the rival / of fcgipool with the idle_timeout, spare and max that wait the "
-             "least of those by which it costs no more than the rival does on the trace.\n\n"
+             "least of those by which it costs no more than the rival does on the trace; where both wait the same, also what "
+             "the cheapest of those costs.\n\n"
              f"| trace | {' | '.join(rivals)} |\n|---|{'---|' * len(rivals)}\n")
     for each in traces:
-        cells = [pair(each["rivals"][rival], each["matched"][rival]) for rival in rivals]
+        cells = [pair(each, rival) for rival in rivals]
         text += f"| {each['trace']['generate']} {each['trace']['seed']} | {' | '.join(cells)} |\n"
     text += ("\nWhere a rival's p99 is 0 none can be lower: promised is won or even at its cost on "
              f"{figures['to_win']} of {len(traces)}.\n\n"

@@ -51,6 +51,11 @@ def best(candidates, cost):
                key=lambda each: (each["p99"], each["max"], each["worker_seconds"]), default=None)
 
 
+def cheapest(candidates, p99):
+    """What it costs to wait no longer than that, or None."""
+    return min((each["worker_seconds"] for each in candidates if each["p99"] <= p99), default=None)
+
+
 def tuned(file, trace, ours):
     """PHP-FPM with what hindsight says is best for it, or None when all of it costs more."""
     limit = SETTINGS["workers"]["max"]
@@ -67,8 +72,9 @@ def measure(file, trace):
     ours = figures.pop("fcgipool")
     steps = [{**simulate(file, trace, settings=settings)[0]["fcgipool"], "settings": settings} for settings in LADDER]
     matched = {rival: best(steps, theirs["worker_seconds"]) for rival, theirs in figures.items()}
+    least = {rival: cheapest(steps, theirs["p99"]) for rival, theirs in figures.items()}
     return {"trace": trace, "demand": about["demand"], "requests": about["requests"],
-            "ideal_spawns": about["ideal_spawns"], "fcgipool": ours, "rivals": figures, "matched": matched,
+            "ideal_spawns": about["ideal_spawns"], "fcgipool": ours, "rivals": figures, "matched": matched, "least": least,
             "tuned": tuned(file, trace, ours)}
 
 
