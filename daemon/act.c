@@ -167,8 +167,11 @@ static void act_retire(struct master *master, const struct action *action)
     log_info("worker %u pid %ld retires: %s", action->slot, (long)worker->pid, reason_text(action->reason));
     worker->drain = (struct drain){0};
     worker->retirement = (struct retirement){.group = worker->pid};
-    if (worker->page)
+    if (worker->page) {
         __atomic_store_n(&worker->page->orders.drain, 1, __ATOMIC_SEQ_CST);
+        /* Who waits is looked at after that, so that nobody is signalled who could not know of it. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    }
     retirements_start(master);
 }
 

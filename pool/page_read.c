@@ -163,7 +163,7 @@ static void take_connection(const struct page *page, unsigned row, uint64_t now_
         .seq = copy.seq,
         .state = (enum page_state)copy.state,
         .pid = pid_of(copy.pid),
-        .tid = pid_of(copy.tid),
+        .tid = known ? pid_of(copy.tid) : 0,
         .fd = copy.fd >= 0 ? copy.fd : -1,
         .requests = copy.requests,
         .begun_ns = begun_of(&copy, known, now_ns),

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* Whether a number that nobody has told of is the listener's. */
+/* Whether a number that nobody has told of is the listener's, which is then known. The process belongs to a
+ * pool; errno is preserved. */
 bool accept_finds(int fd);
 
 /* True when `fd` is the listener. */

@@ -73,11 +73,14 @@ static void begin(void)
     errno = error;
 }
 
+/* Out of line, for the many times when there is nothing to do. */
 static __attribute__((noinline)) void enter_first(void)
 {
     bool first = !process.accepted && process_accepts();
     process_let_signal();
     begin();
+    if (process.masks)
+        process_hold_signal(); /* until it waits */
     if (first)
         wake_master(PAGE_WAKE_ACCEPTS);
 }
@@ -113,17 +116,6 @@ bool acceptor_wait(void)
     if (PROCESS_UNLIKELY(process.masks))
         process_let_signal();
     return true;
-}
-
-void acceptor_signal_others(void)
-{
-    pid_t self = process_tid();
-    for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
-        const struct page_acceptor *row = &process.page->acceptors[i];
-        if (__atomic_load_n(&row->pid, __ATOMIC_SEQ_CST) == process.pid && row->tid != self &&
-            __atomic_load_n(&row->waiting, __ATOMIC_SEQ_CST))
-            syscall(SYS_tgkill, process.pid, row->tid, PAGE_DRAIN_SIGNAL);
-    }
 }
 
 void acceptor_forked(void)

@@ -12,16 +12,13 @@
  * it is the first. Cheap when done before. */
 void acceptor_enter(void);
 
-/* This thread waits from now on, and the drain's signal may come. Returns false, and changes nothing, when
- * the worker is told to drain. */
+/* This thread waits from now on, and the drain's signal may come. Returns false when the worker is told to
+ * drain: then it does not wait, and the signal is held. */
 bool acceptor_wait(void);
 
 /* It waits no more, and the signal comes no more. Returns how many still wait in the whole pool. errno is
  * preserved. */
 int acceptor_leave(void);
-
-/* Sends the drain's signal to the other threads of this process that wait. Async-signal-safe. */
-void acceptor_signal_others(void);
 
 /* Somebody waits for connections where the page does not tell of it. */
 void acceptor_unlisted(void);

@@ -223,8 +223,8 @@ static __attribute__((noinline)) void read_while_kept(struct connection *connect
         drain_kept(connection->fd);
 }
 
-/* In one piece with sight_read: a program that reads a header, and then its content, comes here five times a
- * request. */
+/* In one piece with sight_read, where both are compiled as one: a program that reads a header, and then its
+ * content, comes here five times a request. */
 __attribute__((flatten)) void connection_read(struct connection *connection, const void *bytes, size_t size)
 {
     /* What follows the header of the only request is its body: nothing to see. */
@@ -245,7 +245,8 @@ void connection_missed(struct connection *connection)
 
 static void begins_rest(struct connection *connection)
 {
-    process_masks_signal();
+    if (!process_held)
+        process_hold_signal(); /* from here on the row may bring it */
     lock(connection);
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {
         connection->tid = process_tid();

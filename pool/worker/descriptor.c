@@ -21,7 +21,7 @@ static void make_block(unsigned number)
         munmap(block, size); /* another thread was faster */
 }
 
-/* The first entry with this number, or a higher one than ever. NULL: out of range, or of memory. */
+/* Makes the entry of a number that has none yet. NULL: out of range, or of memory. */
 static __attribute__((noinline)) struct descriptor *make_entry(int fd)
 {
     unsigned number = (unsigned)fd / DESCRIPTOR_BLOCK, next = (unsigned)fd + 1, end = descriptor_end;

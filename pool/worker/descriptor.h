@@ -26,7 +26,7 @@ struct descriptor {
 
 extern struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
 
-/* Behind the last one that was ever something to us. */
+/* One past the highest number that was ever anything to us; only grows. */
 extern unsigned descriptor_end;
 
 /* The connection that a copy leads to, or NULL. */

@@ -106,16 +106,14 @@ static void end_rest(int fd, struct connection *connection)
         syscall(SYS_shutdown, fd, SHUT_RD);
 }
 
-static void on_signal(int number, siginfo_t *info, void *context)
+static void on_signal(int number)
 {
     int error = errno;
-    (void)number, (void)context;
+    (void)number;
     signal_count++;
     if (drain_asked()) {
         swap();
         descriptor_each(DESCRIPTOR_CONNECTION, end_rest);
-        if (info->si_code != SI_TKILL) /* to the process: one thread tells the others */
-            acceptor_signal_others();
     }
     errno = error;
 }
@@ -127,7 +125,7 @@ extern int __sigaction(int number, const struct sigaction *action, struct sigact
 
 void drain_attach(void)
 {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     socklen_t size = sizeof domain;
     (void)getsockopt(0, SOL_SOCKET, SO_DOMAIN, &domain, &size);
     listener_length = sizeof listener_name;

@@ -8,8 +8,15 @@
  * The signal never meets a request. It is sent, after `drain` was set, to threads whose row says then that
  * they wait; and who waits no more says so first, and looks at `drain` after that. So either the master has
  * seen it in time, or it is known here that the signal may be on its way: then it is held (masked) from there
- * on. Kept connections have no such order of things: where there are any it is held everywhere but in accept,
- * in a wait for the listener, and in a read on a kept connection that rests.
+ * on.
+ *
+ * It is also sent to the thread that was the last to know of a kept connection, for which there is no such
+ * order of things: a thread that has ended a request on one holds the signal but in accept, in a wait for the
+ * listener, and in a read on a kept connection that rests.
+ *
+ * A program's own masks leave the signal as it is (process_own_mask). One that is set in another way than by
+ * sigprocmask may hold it where it is waited for: such a worker is found by the master, after a second, to be
+ * one that has to be led out from outside.
  */
 #ifndef FCGIPOOL_POOL_WORKER_DRAIN_H
 #define FCGIPOOL_POOL_WORKER_DRAIN_H

@@ -359,16 +359,19 @@ EXPORTED int ioctl(int fd, unsigned long request, ...)
 
 /* ---- masks ---- */
 
-EXPORTED int sigprocmask(int how, const sigset_t *set, sigset_t *former)
+EXPORTED int sigprocmask(int how, const sigset_t *mask, sigset_t *former)
 {
-    process_notes_mask(how, set);
-    return NEXT(sigprocmask)(how, set, former);
+    sigset_t changed;
+    return NEXT(sigprocmask)(how, process_own_mask(how, mask, &changed), former);
 }
 
-EXPORTED int pthread_sigmask(int how, const sigset_t *set, sigset_t *former)
+/* The same in Linux. Not every libc has a function of this name for programs without threads. */
+EXPORTED int pthread_sigmask(int how, const sigset_t *mask, sigset_t *former)
 {
-    process_notes_mask(how, set);
-    return NEXT(pthread_sigmask)(how, set, former);
+    int error = errno;
+    int result = sigprocmask(how, mask, former) < 0 ? errno : 0;
+    errno = error;
+    return result;
 }
 
 /* ---- programs that are started ---- */

@@ -29,8 +29,7 @@
 struct process process;
 PROCESS_THREAD pid_t process_thread;
 
-/* By us, as far as this thread knows: it may have been born so. */
-static PROCESS_THREAD bool held;
+PROCESS_THREAD bool process_held;
 
 /* Open until the first accept. */
 static int page_fd, pool_fd;
@@ -70,26 +69,30 @@ static void mask_signal(int how, uint64_t *ret_former)
 void process_let_signal(void)
 {
     mask_signal(SIG_UNBLOCK, NULL);
-    held = false;
+    process_held = false;
 }
 
 void process_hold_signal(void)
 {
+    __atomic_store_n(&process.masks, true, __ATOMIC_SEQ_CST);
     mask_signal(SIG_BLOCK, NULL);
-    held = true;
+    process_held = true;
 }
 
-void process_masks_signal(void)
+const sigset_t *process_change_mask(const sigset_t *mask, sigset_t *changed)
 {
-    __atomic_store_n(&process.masks, true, __ATOMIC_SEQ_CST);
-    if (!held)
-        process_hold_signal();
+    uint64_t bits;
+    *changed = *mask;
+    memcpy(&bits, mask, sizeof bits);
+    bits ^= PROCESS_SIGNAL_BIT;
+    memcpy(changed, &bits, sizeof bits);
+    return changed;
 }
 
 bool process_free_signal(void)
 {
     uint64_t former = 0;
-    if (process.masks || held)
+    if (process.masks)
         mask_signal(SIG_UNBLOCK, &former);
     return (former & PROCESS_SIGNAL_BIT) != 0;
 }
@@ -128,7 +131,7 @@ static void forked(void)
     acceptor_forked();
     drain_forked();
     wait_forked();
-    if (process.masks || held)
+    if (process.masks)
         process_let_signal();
 }
 

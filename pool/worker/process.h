@@ -20,7 +20,7 @@ struct process {
     pid_t parent;     /* that forked this process, with the library attached; 0: it was exec'ed */
     bool accepted;    /* came to its first accept */
     bool nonblocking; /* asked for O_NONBLOCK on the listener itself */
-    bool masks;       /* the drain's signal is held but where it may come; see drain.h */
+    bool masks;       /* some thread holds the drain's signal, or has; see drain.h */
 };
 
 extern struct process process;
@@ -53,22 +53,27 @@ uint64_t process_tick(void);
 /* In a set of signals, as the kernel has them, and at the front of libc's. */
 #define PROCESS_SIGNAL_BIT ((uint64_t)1 << (PAGE_DRAIN_SIGNAL - 1))
 
-/* Whether the signal of the drain is masked in this thread. errno is preserved. */
+/* Let the signal of the drain through in this thread, or hold it. errno is preserved. */
 void process_let_signal(void);
 void process_hold_signal(void);
 
-/* From here on it is held in this thread, and in all others when they have something in hand. */
-void process_masks_signal(void);
+/* Whether this thread holds it by itself: one that was started by such a thread has its mask, but not this.
+ */
+extern PROCESS_THREAD bool process_held;
 
-/* The program sets a mask of its own, or NULL. If the signal is held in it, it has to be let through wherever
- * it may come. */
-static inline void process_notes_mask(int how, const sigset_t *set)
+/* Of a mask that the program sets, or NULL, what is to be set: the bit of our signal is ours. `changed` has
+ * room for another one. */
+const sigset_t *process_change_mask(const sigset_t *mask, sigset_t *changed);
+
+static inline const sigset_t *process_own_mask(int how, const sigset_t *mask, sigset_t *changed)
 {
-    uint64_t bits = 0;
-    if (set)
-        __builtin_memcpy(&bits, set, sizeof bits);
-    if (PROCESS_UNLIKELY(bits & PROCESS_SIGNAL_BIT) && how != SIG_UNBLOCK)
-        __atomic_store_n(&process.masks, true, __ATOMIC_SEQ_CST);
+    uint64_t bits;
+    if (!mask || !process.page)
+        return mask;
+    __builtin_memcpy(&bits, mask, sizeof bits);
+    bool has = (bits & PROCESS_SIGNAL_BIT) != 0;
+    return PROCESS_LIKELY(has == (how == SIG_SETMASK && process_held)) ? mask
+                                                                       : process_change_mask(mask, changed);
 }
 
 /* Lets it through for the start of a program, which would inherit that it is held. Returns true when it was,

@@ -162,7 +162,7 @@ static bool listens_poll(const struct pollfd *fds, nfds_t count)
     return false;
 }
 
-bool wait_looks_at(const struct pollfd *fds, nfds_t count)
+bool wait_listens(const struct pollfd *fds, nfds_t count)
 {
     return process.page && listens_poll(fds, count);
 }

@@ -26,8 +26,10 @@ static inline bool wait_is_valid(const struct timespec *timeout)
     return !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < 1000000000);
 }
 
-/* True when such a wait concerns us: the listener is in it, or it is for one kept connection that rests. */
-bool wait_looks_at(const struct pollfd *fds, nfds_t count);
+/* True when the listener is in such a wait. */
+bool wait_listens(const struct pollfd *fds, nfds_t count);
+
+/* True when a wait concerns us: the listener is in it, or it is for one kept connection that rests. */
 
 static inline bool wait_sees_poll(const struct pollfd *fds, nfds_t count)
 {
@@ -38,7 +40,7 @@ static inline bool wait_sees_poll(const struct pollfd *fds, nfds_t count)
         if (PROCESS_LIKELY(only->kind == DESCRIPTOR_CONNECTION))
             return only->connection.rests;
     }
-    return wait_looks_at(fds, count);
+    return wait_listens(fds, count);
 }
 
 bool wait_sees_select(int count, const fd_set *readable);

@@ -49,27 +49,61 @@ static void signal_late(const struct worker *worker)
     assert_int_equal(syscall(SYS_tgkill, row->pid, row->tid, PAGE_DRAIN_SIGNAL), 0);
 }
 
-static void a_busy_worker_answers_first(void **state)
+static bool is_asleep(pid_t pid)
 {
-    static const char *const workers[][2] = {{WORKERS "/echo_fcgx", NULL}, {WORKERS "/echo_stdio", NULL}};
+    char name[64], text[512];
+    (void)snprintf(name, sizeof name, "/proc/%d/stat", pid);
+    FILE *file = fopen(name, "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return strstr(text, ") S ") != NULL;
+}
+
+/* An order and its signals that come while a connection is in hand reach no request. */
+static void answers_in_the_drain(const char *const argv[3], ssize_t least)
+{
     uint8_t bytes[4096];
     char text[4096];
     size_t length = request("/late?n=2000&delay=100&slow=100", 0, bytes, sizeof bytes);
+    struct worker worker = spawn_with(&world, argv, NULL);
+    WAIT(waiting(&worker) == 1);
+    __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
+    int fd = dial(&world);
+    WAIT(connections(&worker, PAGE_CONNECTED) == 1 && !waiting(&worker) && is_asleep(worker.pid));
+    signal_late(&worker);
+    WAIT(is_asleep(worker.pid)); /* again, if the signal has woken it */
+    assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+    WAIT(connections(&worker, PAGE_BUSY) == 1 || served(&worker) == 1);
+    signal_late(&worker);
+    assert_true(read_answer(fd, text, sizeof text) >= least);
+    close(fd);
+    assert_int_equal(worker_drain(&worker), 0);
+}
+
+static void a_busy_worker_answers_first(void **state)
+{
     (void)state;
-    for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
-        struct worker worker = spawn_with(&world, workers[i], NULL);
-        WAIT(waiting(&worker) == 1);
-        __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
-        int fd = dial(&world);
-        WAIT(connections(&worker, PAGE_CONNECTED) == 1 && !waiting(&worker));
-        signal_late(&worker);
-        assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
-        WAIT(connections(&worker, PAGE_BUSY) == 1);
-        signal_late(&worker);
-        assert_true(read_answer(fd, text, sizeof text) > 2000);
-        close(fd);
-        assert_int_equal(worker_drain(&worker), 0);
-    }
+    answers_in_the_drain((const char *const[]){WORKERS "/echo_fcgx", NULL, NULL}, 2001);
+    answers_in_the_drain((const char *const[]){WORKERS "/echo_stdio", NULL, NULL}, 2001);
+    answers_in_the_drain((const char *const[]){TEST_WAYS, "brackets", NULL}, 1);
+}
+
+static void programs_are_started_with_nothing_held(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "born");
+    uint8_t bytes[1024];
+    char text[1024];
+    size_t length = request("/any", 0, bytes, sizeof bytes);
+    (void)state;
+    WAIT(waiting(&worker) == 1);
+    __atomic_store_n(&worker.page->orders.drain, 1, __ATOMIC_SEQ_CST);
+    int fd = dial(&world);
+    assert_int_equal(send(fd, bytes, length, 0), (ssize_t)length);
+    assert_true(read_answer(fd, text, sizeof text) > 0);
+    assert_string_equal(text, "SigBlk:\t0000000000000000\n");
+    close(fd);
+    assert_int_equal(worker_drain(&worker), 0);
 }
 
 static bool has_answer(int fd)
@@ -288,6 +322,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_idle_worker_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(a_starting_worker_leaves, setup, teardown),
         cmocka_unit_test_setup_teardown(a_busy_worker_answers_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(programs_are_started_with_nothing_held, setup, teardown),
         cmocka_unit_test_setup_teardown(an_event_driven_worker_answers_first, setup, teardown),
         cmocka_unit_test_setup_teardown(kept_connections_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_kept_connection_of_a_boss_ends, setup, teardown),

@@ -184,6 +184,46 @@ static void cgi(void)
     close(fd);
 }
 
+/* Masks a signal of its own while it accepts, and takes a wait that is interrupted for the end of the client.
+ */
+static void brackets(void)
+{
+    sigset_t own, former;
+    sigemptyset(&own);
+    sigaddset(&own, SIGTERM);
+    sigprocmask(SIG_BLOCK, &own, &former);
+    int fd = take(0);
+    sigprocmask(SIG_SETMASK, &former, NULL);
+    struct pollfd client = {.fd = fd, .events = POLLIN};
+    if (poll(&client, 1, -1) == 1) {
+        receive(fd, by_read);
+        answer(fd, "ok");
+    }
+    close(fd);
+}
+
+static void *tell_mask(void *text)
+{
+    FILE *file = popen("exec grep SigBlk /proc/self/status", "r");
+    ((char *)text)[fread(text, 1, 100, file)] = '\0';
+    pclose(file);
+    return NULL;
+}
+
+/* What a program finds held that is started by a thread that is born with a request in hand. */
+static void born(void)
+{
+    char text[128];
+    pthread_t thread;
+    int fd = take(0);
+    receive(fd, by_read);
+    if (pthread_create(&thread, NULL, tell_mask, text) != 0)
+        exit(1);
+    pthread_join(thread, NULL);
+    answer(fd, text);
+    close(fd);
+}
+
 /* Masks all signals by itself, from its first request on. */
 static void masks(void)
 {
@@ -209,14 +249,14 @@ static void starts(void)
         waitpid(pid, NULL, 0);
     if (posix_spawnp(&pid, "grep", NULL, NULL, program, environ) == 0)
         waitpid(pid, NULL, 0);
-    if (system("grep SigBlk /proc/self/status") != 0 || execve("/nowhere", program, environ) == 0)
+    if (system("exec grep SigBlk /proc/self/status") != 0 || execve("/nowhere", program, environ) == 0)
         exit(1);
     dup2(former, 1);
     close(former);
     close(ends[1]);
     ssize_t length = read(ends[0], text, sizeof text / 2);
     close(ends[0]);
-    FILE *file = popen("grep SigBlk /proc/self/status", "r");
+    FILE *file = popen("exec grep SigBlk /proc/self/status", "r");
     length += (ssize_t)fread(text + length, 1, sizeof text / 4, file);
     pclose(file);
     sigset_t held;
@@ -547,6 +587,8 @@ static const struct {
     {"unblock", unblock},
     {"starts", starts},
     {"masks", masks},
+    {"brackets", brackets},
+    {"born", born},
     {"wrong", wrong},
     {"interrupted", interrupted},
     {"flush", flush},
