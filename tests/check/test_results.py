@@ -61,13 +61,16 @@ def test_simulate(tmp_path):
     figures.write_text(json.dumps({
         "workers": {"min": 2, "max": 50}, "to_win": 2,
         "traces": [{"trace": {"generate": "steps", "seed": 1}, "fcgipool": ours, "rivals": rivals, "tuned": None,
-                    "matched": {"slow": ours, "idle": ours, "cheap": None, "fast": ours}},
+                    "matched": {"slow": ours, "idle": ours, "cheap": None, "fast": ours},
+                    "least": {"slow": 500.0, "idle": 1000.0, "cheap": None, "fast": 800.0}},
                    {"trace": {"generate": "steps", "seed": 2}, "fcgipool": other, "rivals": rivals, "tuned": other,
-                    "matched": {"slow": other, "idle": other, "cheap": None, "fast": other}}],
+                    "matched": {"slow": other, "idle": other, "cheap": None, "fast": other},
+                    "least": {"slow": 500.0, "idle": None, "cheap": None, "fast": None}}],
         "square": {"spawns": 1300, "ideal": 1000, "bound": 1.2}}))
     text = results(path, "simulate", figures)
     assert ("| steps 1 | 1,000 / 0.0 | 1,000 / 7.2: won | 12,346 / 0.0: even | 900 / 5,000.0: costs more | 1,001 / 0.0: even | "
             "all cost more |") in text
     assert "| slow | 2 | 0 | 2 | 0 |" in text and "| idle | 0 | 1 | 0 | 1 (missed) |" in text
+    assert "| steps 1 | 7.2 / 0.0: won | 0.0 / 0.0: even, at 8% of its cost | 5,000.0 / -: costs more |" in text
     assert "| steps 2 | 7.2 / 1.0: won | 0.0 / 1.0: slower | 5,000.0 / -: costs more | 0.0 / 1.0: slower |" in text
     assert "1,300 spawns, 1.30 times the ideal; promised 1.2 (missed)" in text
