@@ -26,12 +26,20 @@ static bool is_stale(const struct page_acceptor *row, pid_t tid)
     return row->tid == tid || (syscall(SYS_tgkill, row->pid, row->tid, 0) < 0 && errno == ESRCH);
 }
 
+/* The i-th row that is to be taken: first one of each cache line, so that those who write to theirs at every
+ * accept stay out of each other's. */
+static size_t spread(size_t i)
+{
+    const size_t lines = sizeof process.page->acceptors / PAGE_LINE;
+    return i % lines * (PAGE_ACCEPTORS / lines) + i / lines;
+}
+
 /* A free row, or NULL; those of the dead count as free only when `sweep`. */
 static struct page_acceptor *take_place(pid_t tid, bool sweep)
 {
     const struct page_acceptor own = {.pid = process.pid, .tid = tid};
     for (size_t i = 0; i < PAGE_ACCEPTORS; i++) {
-        struct page_acceptor *row = &process.page->acceptors[i], seen;
+        struct page_acceptor *row = &process.page->acceptors[spread(i)], seen;
         // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a row of a mapped page
         seen.owner = __atomic_load_n(&row->owner, __ATOMIC_SEQ_CST);
         if ((seen.pid == 0 || (sweep && is_stale(&seen, tid))) &&

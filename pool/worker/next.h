@@ -1,6 +1,7 @@
 /*
  * The functions that the library stands in front of, as they are behind it: another preloaded library's, a
- * sanitizer's, or libc's. Use NEXT(name)(arguments).
+ * sanitizer's, or libc's. Use NEXT(name)(arguments), or FOUND(name)(arguments) where the constructor is known
+ * to have been.
  */
 #ifndef FCGIPOOL_POOL_WORKER_NEXT_H
 #define FCGIPOOL_POOL_WORKER_NEXT_H
@@ -30,10 +31,9 @@ extern struct next next_table;
  * child of a fork; and by NEXT, for calls that come before the constructor. */
 void next_find(void);
 
-/* The same, where the constructor is known to have been. */
-#define FOUND(name) (next_table.next_##name)
-
 #define NEXT(name)                                                                                           \
     (__builtin_expect(!next_table.next_##name, 0) ? next_find() : (void)0, next_table.next_##name)
+
+#define FOUND(name) (next_table.next_##name)
 
 #endif

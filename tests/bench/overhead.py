@@ -24,7 +24,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
-from kit import build, fastcgi, kinds  # noqa: E402
+from kit import build, fastcgi, kinds, processes  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
 from kit.pool import Pool, environment_of  # noqa: E402
 from kit.wait import wait_until  # noqa: E402
@@ -48,9 +48,10 @@ class Bare:
         self.address = f"unix:{self.path}"
         if workers > 1:
             command = [build.installed("multiwatch"), "-f", str(workers), "--", *command]
+        self.mark = os.urandom(16).hex()
         self.process = subprocess.Popen(
             [build.installed("spawn-fcgi"), "-n", "-b", "2048", "-s", str(self.path), "--", *command],
-            env=environment_of("0" * 32, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            env=environment_of(self.mark, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, cwd=directory)
 
         self.patience = 20 if workers == 1 else 0
@@ -65,6 +66,9 @@ class Bare:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 pass
         self.process.wait()
+        while pids := processes.marked(self.mark):  # php-cgi's children have a group of their own, and are forked again
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
         self.path.unlink(missing_ok=True)
 
 
