@@ -55,7 +55,7 @@ def test_step_up_and_down(kind, low, make_pool, make_load):
 
 def test_the_last_work_seen_is_not_taken_to_last(make_pool):
     """Workers that are late to be idle again after their last request."""
-    pool = make_pool(command=[build.worker("odd.py"), "dawdle"], workers={"min": 1, "max": 2}, idle_timeout=1).start()
+    pool = make_pool(command=[build.worker("odd.py"), "dawdle"], workers={"min": 1, "max": 2, "spare": 1}, idle_timeout=1).start()
     pool.wait_ready(1)
     for _ in range(2):
         assert pool.request("/x").status == 200
