@@ -17,7 +17,7 @@
 
 #define PAGE_MAGIC      0x6670616745ULL /* "fpagE" */
 #define PAGE_POOL_MAGIC 0x66706f6f4cULL /* "fpooL" */
-#define PAGE_VERSION    3U
+#define PAGE_VERSION    4U
 #define PAGE_BYTES      16384U
 #define PAGE_POOL_BYTES 4096U
 #define PAGE_LINE       64 /* bytes of a cache line */
@@ -120,7 +120,6 @@ struct page {
     /* Written by the worker, as is all that follows. */
     struct {
         uint64_t requests; /* begun so far (BUSY), by all processes of the worker */
-        uint64_t accepts;  /* connections accepted so far */
         uint32_t overflow; /* connections now that have found no free entry */
         int32_t
             attached_pid; /* the last process in which the library was loaded and found its page; 0: none */

@@ -112,7 +112,6 @@ static void read_report(const struct page *page, uint64_t now_ns, struct page_sc
     scan->accepted_pid = pid_of(LOAD(page->report.accepted_pid));
     scan->accepted_ns = accepted_ns < now_ns ? accepted_ns : now_ns;
     scan->requests = count_of(LOAD(page->report.requests));
-    scan->accepts = count_of(LOAD(page->report.accepts));
     scan->overflow = number_of(LOAD(page->report.overflow));
     scan->unlisted = number_of(LOAD(page->report.unlisted));
     scan->drained = number_of(LOAD(page->report.drained));

@@ -29,7 +29,6 @@ struct page_scan {
     int32_t accepted_pid; /* 0: the library is not in effect */
     uint64_t accepted_ns;
     uint64_t requests; /* may go back where a worker lies */
-    uint64_t accepts;
     uint32_t overflow;
     uint32_t unlisted;
     uint32_t drained;

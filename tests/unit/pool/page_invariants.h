@@ -14,7 +14,7 @@ static inline void check_scan(const struct page_scan *scan, uint64_t now_ns)
     uint32_t connections = 0;
     CHECK(scan->attached_pid >= 0 && scan->accepted_pid >= 0);
     CHECK(scan->accepted_ns <= now_ns);
-    CHECK(scan->requests <= PAGE_COUNT_MAX && scan->accepts <= PAGE_COUNT_MAX);
+    CHECK(scan->requests <= PAGE_COUNT_MAX);
     CHECK(scan->overflow <= PAGE_NUMBER_MAX && scan->drained <= PAGE_NUMBER_MAX);
     CHECK(scan->unlisted <= PAGE_NUMBER_MAX);
     CHECK((scan->flags & ~(uint32_t)PAGE_NESTED) == 0);
@@ -32,7 +32,7 @@ static inline void check_scan(const struct page_scan *scan, uint64_t now_ns)
 static inline void check_same(const struct page_scan *a, const struct page_scan *b)
 {
     CHECK(a->valid == b->valid && a->attached_pid == b->attached_pid && a->accepted_pid == b->accepted_pid);
-    CHECK(a->accepted_ns == b->accepted_ns && a->requests == b->requests && a->accepts == b->accepts);
+    CHECK(a->accepted_ns == b->accepted_ns && a->requests == b->requests);
     CHECK(a->overflow == b->overflow && a->drained == b->drained && a->flags == b->flags);
     CHECK(a->unlisted == b->unlisted);
     CHECK(a->waiting == b->waiting && memcmp(a->numbers, b->numbers, sizeof a->numbers) == 0);

@@ -95,7 +95,6 @@ static void the_report_is_copied(void **state)
     page.report.accepted_pid = 12;
     page.report.accepted_ns = 13;
     page.report.requests = 14;
-    page.report.accepts = 15;
     page.report.overflow = 16;
     page.report.unlisted = 20;
     page.report.drained = 17;
@@ -106,7 +105,6 @@ static void the_report_is_copied(void **state)
     assert_int_equal(scan.accepted_pid, 12);
     assert_int_equal(scan.accepted_ns, 13);
     assert_int_equal(scan.requests, 14);
-    assert_int_equal(scan.accepts, 15);
     assert_int_equal(scan.overflow, 16);
     assert_int_equal(scan.unlisted, 20);
     assert_int_equal(scan.drained, 17);
@@ -192,7 +190,7 @@ static void what_cannot_be_is_not_believed(void **state)
     page.acceptors[0] = (struct page_acceptor){.pid = -1, .tid = 5, .waiting = 1};
     page.acceptors[1] = (struct page_acceptor){.pid = 9, .tid = -5, .waiting = UINT32_MAX};
     page.report.attached_pid = page.report.accepted_pid = -1;
-    page.report.requests = page.report.accepts = page.service[0] = UINT64_MAX;
+    page.report.requests = page.service[0] = UINT64_MAX;
     page.report.overflow = page.report.drained = page.report.flags = UINT32_MAX;
     page.report.unlisted = UINT32_MAX;
     look();
@@ -204,7 +202,6 @@ static void what_cannot_be_is_not_believed(void **state)
     assert_int_equal(scan.waiting, 1);
     assert_int_equal(scan.attached_pid + scan.accepted_pid, 0);
     assert_int_equal(scan.requests, PAGE_COUNT_MAX);
-    assert_int_equal(scan.accepts, PAGE_COUNT_MAX);
     assert_int_equal(view.service.buckets[0], PAGE_COUNT_MAX);
     assert_int_equal(scan.overflow, PAGE_NUMBER_MAX);
     assert_int_equal(scan.unlisted, PAGE_NUMBER_MAX);
