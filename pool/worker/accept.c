@@ -24,7 +24,7 @@ bool accept_finds(int fd)
 
 static int call(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-    return flags < 0 ? FOUND(accept)(fd, address, length) : FOUND(accept4)(fd, address, length, flags);
+    return flags < 0 ? NEXT(accept)(fd, address, length) : NEXT(accept4)(fd, address, length, flags);
 }
 
 static void wake(int idle)

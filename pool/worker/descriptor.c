@@ -4,34 +4,48 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
+/* Those with higher numbers are not seen. */
+#define DESCRIPTORS 65536
 
+/* Room for them is reserved once, so that an entry is found in one step, and made usable by so much at a
+ * time. */
+#define STEP_BYTES 65536
+
+_Static_assert(DESCRIPTORS * sizeof(struct descriptor) % STEP_BYTES == 0,
+               "the last step ends where the room does");
+
+struct descriptor *descriptors;
 unsigned descriptor_end;
+unsigned descriptor_listener_end;
 
-static void make_block(unsigned number)
+bool descriptor_reserve(void)
 {
-    size_t size = DESCRIPTOR_BLOCK * sizeof(struct descriptor);
-    struct descriptor *nothing = NULL, *block;
-    int error = errno;
+    const size_t size = DESCRIPTORS * sizeof *descriptors;
     // cppcheck-suppress invalidFunctionArg
-    block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    errno = error;
-    if (block != MAP_FAILED && !__atomic_compare_exchange_n(&descriptor_blocks[number], &nothing, block,
-                                                            false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        munmap(block, size); /* another thread was faster */
+    descriptors = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return descriptors != MAP_FAILED;
+}
+
+static void raise_end(unsigned *end, int fd)
+{
+    unsigned known = *end;
+    while (known <= (unsigned)fd && !__atomic_compare_exchange_n(end, &known, (unsigned)fd + 1, false,
+                                                                 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    }
 }
 
 /* Makes the entry of a number that has none yet. NULL: out of range, or of memory. */
 static __attribute__((noinline)) struct descriptor *make_entry(int fd)
 {
-    unsigned number = (unsigned)fd / DESCRIPTOR_BLOCK, next = (unsigned)fd + 1, end = descriptor_end;
-    if (number >= DESCRIPTOR_BLOCKS)
+    int error = errno;
+    size_t size = (unsigned)fd * sizeof *descriptors + sizeof *descriptors;
+    size_t steps = (size + STEP_BYTES - 1) / STEP_BYTES;
+    bool made =
+        (unsigned)fd < DESCRIPTORS && mprotect(descriptors, steps * STEP_BYTES, PROT_READ | PROT_WRITE) == 0;
+    errno = error;
+    if (!made)
         return NULL;
-    if (!descriptor_blocks[number])
-        make_block(number);
-    while (descriptor_blocks[number] && end < next)
-        (void)__atomic_compare_exchange_n(&descriptor_end, &end, next, false, __ATOMIC_SEQ_CST,
-                                          __ATOMIC_SEQ_CST);
+    raise_end(&descriptor_end, fd);
     return descriptor_entry(fd);
 }
 
@@ -42,11 +56,17 @@ static inline struct descriptor *entry_of(int fd)
     return PROCESS_LIKELY(entry != NULL) ? entry : make_entry(fd);
 }
 
+static void make_listener(int fd, struct descriptor *entry)
+{
+    entry->kind = DESCRIPTOR_LISTENER;
+    raise_end(&descriptor_listener_end, fd);
+}
+
 void descriptor_listens(int fd)
 {
     struct descriptor *entry = entry_of(fd);
     if (entry)
-        entry->kind = DESCRIPTOR_LISTENER;
+        make_listener(fd, entry);
 }
 
 void descriptor_accepted(int fd, pid_t tid)
@@ -116,7 +136,7 @@ int descriptor_copied(int fd, int copy)
     if (!from || !(to = entry_of(copy)))
         return copy;
     if (from->kind == DESCRIPTOR_LISTENER) {
-        to->kind = DESCRIPTOR_LISTENER;
+        make_listener(copy, to);
         return copy;
     }
     to->original = from->kind == DESCRIPTOR_COPY ? from->original : fd;

@@ -21,13 +21,14 @@ struct descriptor {
     struct connection connection;
 };
 
-#define DESCRIPTOR_BLOCK  64
-#define DESCRIPTOR_BLOCKS 1024 /* those with higher numbers are not seen */
-
-extern struct descriptor *descriptor_blocks[DESCRIPTOR_BLOCKS];
+/* By number. */
+extern struct descriptor *descriptors;
 
 /* One past the highest number that was ever anything to us; only grows. */
 extern unsigned descriptor_end;
+
+/* One past the highest number that the listener ever had. */
+extern unsigned descriptor_listener_end;
 
 /* The connection that a copy leads to, or NULL. */
 struct connection *descriptor_of_copy(const struct descriptor *copy);
@@ -35,10 +36,7 @@ struct connection *descriptor_of_copy(const struct descriptor *copy);
 /* The entry of `fd`, whatever it is, or NULL. */
 static inline struct descriptor *descriptor_entry(int fd)
 {
-    unsigned block = (unsigned)fd / DESCRIPTOR_BLOCK;
-    if ((unsigned)fd >= descriptor_end || !descriptor_blocks[block])
-        return NULL;
-    return &descriptor_blocks[block][(unsigned)fd % DESCRIPTOR_BLOCK];
+    return (unsigned)fd < descriptor_end ? &descriptors[fd] : NULL;
 }
 
 /* The entry of `fd` unless it is nothing to us. */
@@ -64,6 +62,9 @@ static inline struct connection *descriptor_connection(int fd)
         return &entry->connection;
     return PROCESS_UNLIKELY(entry->kind == DESCRIPTOR_COPY) ? descriptor_of_copy(entry) : NULL;
 }
+
+/* First of all. False: no memory. */
+bool descriptor_reserve(void);
 
 /* `fd` is the listener. */
 void descriptor_listens(int fd);

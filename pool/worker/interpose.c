@@ -45,10 +45,10 @@ static __attribute__((noinline)) void rest_ends(void)
         } else {                                                                                             \
             if (PROCESS_UNLIKELY(connection->rests)) {                                                       \
                 rest_begins();                                                                               \
-                size = FOUND(name) arguments;                                                                \
+                size = NEXT(name) arguments;                                                                 \
                 rest_ends();                                                                                 \
             } else {                                                                                         \
-                size = FOUND(name) arguments;                                                                \
+                size = NEXT(name) arguments;                                                                 \
             }                                                                                                \
             if (size > 0)                                                                                    \
                 seen;                                                                                        \
@@ -64,7 +64,7 @@ static __attribute__((noinline)) void rest_ends(void)
         if (!connection) {                                                                                   \
             size = NEXT(name) arguments;                                                                     \
         } else {                                                                                             \
-            size = FOUND(name) arguments;                                                                    \
+            size = NEXT(name) arguments;                                                                     \
             if (size > 0)                                                                                    \
                 seen;                                                                                        \
         }                                                                                                    \
@@ -136,11 +136,10 @@ EXPORTED int pselect(int count, fd_set *readable, fd_set *writable, fd_set *exce
 }
 
 /* Linux tells in `timeout` what is left of it. */
-EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
-                    struct timeval *timeout)
+static __attribute__((noinline)) int select_listener(int count, fd_set *readable, fd_set *writable,
+                                                     fd_set *exceptional, struct timeval *timeout)
 {
-    bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_usec >= 0);
-    if (!wait_sees_select(count, readable) || !valid)
+    if (timeout && (timeout->tv_sec < 0 || timeout->tv_usec < 0))
         return NEXT(select)(count, readable, writable, exceptional, timeout);
     if (!timeout || timeout->tv_sec > WAIT_SECONDS_MAX)
         return wait_select(count, readable, writable, exceptional, NULL, NULL);
@@ -152,6 +151,14 @@ EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *excep
     timeout->tv_sec = (time_t)(left_us / 1000000);
     timeout->tv_usec = (suseconds_t)(left_us % 1000000);
     return result;
+}
+
+EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
+                    struct timeval *timeout)
+{
+    return wait_sees_select(count, readable)
+               ? select_listener(count, readable, writable, exceptional, timeout)
+               : NEXT(select)(count, readable, writable, exceptional, timeout);
 }
 
 EXPORTED int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)

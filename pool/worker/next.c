@@ -2,14 +2,35 @@
 #include "pool/worker/next.h"
 
 #include <dlfcn.h>
+#include <stdarg.h>
 
-struct next next_table;
-
-/* No pointers, so that nothing has to be relocated in all the processes where the library is inert. */
-static const char names[][16] = {
-#define NEXT_NAME(name) #name,
+/* What the table holds until they are looked up, so that no call has to ask. */
+#define NEXT_NAME(name, type, parameters, arguments)                                                         \
+    static type find_##name parameters                                                                       \
+    {                                                                                                        \
+        next_find();                                                                                         \
+        return NEXT(name) arguments;                                                                         \
+    }
+#define NEXT_VARIADIC(name, type, first, second, arguments)                                                  \
+    static type find_##name(first, second, ...)                                                              \
+    {                                                                                                        \
+        va_list rest;                                                                                        \
+        va_start(rest, command);                                                                             \
+        void *argument = va_arg(rest, void *);                                                               \
+        va_end(rest);                                                                                        \
+        next_find();                                                                                         \
+        return NEXT(name) arguments;                                                                         \
+    }
 #include "pool/worker/next.def"
-#undef NEXT_NAME
+
+#define NEXT_NAME(name, type, parameters, arguments) .next_##name = find_##name,
+struct next next_table = {
+#include "pool/worker/next.def"
+};
+
+#define NEXT_NAME(name, type, parameters, arguments) #name,
+static const char names[][16] = {
+#include "pool/worker/next.def"
 };
 
 _Static_assert(sizeof next_table == sizeof names / sizeof *names * sizeof(void *), "a name an entry");

@@ -268,7 +268,7 @@ __attribute__((constructor)) static void attach(void)
     if (value && (value = parse_fd(value, ':', &page_fd)) && parse_fd(value, '\0', &pool_fd)) {
         process.page = map_memory(page_fd, PAGE_BYTES);
         process.pool = map_memory(pool_fd, PAGE_POOL_BYTES);
-        if (is_ours()) {
+        if (is_ours() && descriptor_reserve()) {
             process.pid = (pid_t)syscall(SYS_getpid);
             acceptor_forget(process.pid);
             connection_forget(process.pid);

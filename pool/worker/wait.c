@@ -224,21 +224,6 @@ static int strip_select(struct wait *wait, int count)
     return count;
 }
 
-bool wait_sees_select(int count, const fd_set *readable)
-{
-    if (!process.page || !readable || count > FD_SETSIZE)
-        return false;
-    const fd_mask *words = readable->fds_bits;
-    for (int first = 0; first < count; first += NFDBITS) {
-        for (unsigned long left = (unsigned long)*words++; left != 0; left &= left - 1) {
-            int fd = first + __builtin_ctzl(left);
-            if (descriptor_is_listener(fd))
-                return fd < count;
-        }
-    }
-    return false;
-}
-
 int wait_select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
                 const struct timespec *timeout, const sigset_t *mask)
 {

@@ -43,7 +43,15 @@ static inline bool wait_sees_poll(const struct pollfd *fds, nfds_t count)
     return wait_listens(fds, count);
 }
 
-bool wait_sees_select(int count, const fd_set *readable);
+static inline bool wait_sees_select(int count, const fd_set *readable)
+{
+    for (unsigned fd = 0; readable && fd < descriptor_listener_end && (int)fd < count; fd++) {
+        if (FD_ISSET(fd, readable) && descriptor_is_listener((int)fd))
+            return count <= FD_SETSIZE;
+    }
+    return false;
+}
+
 bool wait_sees_epoll(int epoll);
 
 /* As ppoll, pselect and epoll_pwait; a `timeout` of NULL is for ever. */
