@@ -46,6 +46,7 @@ static void see_pages(struct master *master, uint32_t workers, struct load *load
     int32_t low = pool ? __atomic_exchange_n(&pool->idle_low, now, __ATOMIC_SEQ_CST) : 0;
     /* While there were more or fewer of them, fewer were idle for that alone. */
     load_count(load, now, watch->seen == workers ? low : now);
+    load->accepts = pool ? __atomic_load_n(&pool->accepts, __ATOMIC_RELAXED) : 0;
     watch->seen = workers;
 }
 

@@ -9,11 +9,12 @@
 #include <stdint.h>
 
 struct load {
-    uint32_t workers;       /* that serve */
-    uint32_t places;        /* theirs */
-    uint32_t busy;          /* places that are taken */
-    uint32_t peak;          /* the most that were, since the look before */
-    uint32_t queued;        /* connections that wait to be accepted */
+    uint32_t workers; /* that serve */
+    uint32_t places;  /* theirs */
+    uint32_t busy;    /* places that are taken */
+    uint32_t peak;    /* the most that were, since the look before */
+    uint32_t queued;  /* connections that wait to be accepted */
+    uint32_t accepts; /* those that were so far, around and around; of workers that nobody sees into, none */
     uint32_t service_us;    /* mean time of service of late; 0: not known */
     uint64_t requests;      /* begun so far */
     const bool *busy_slots; /* a slot each, borrowed for the step; NULL: not known */

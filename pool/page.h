@@ -160,6 +160,7 @@ struct page_pool {
     uint32_t size;
     int32_t idle __attribute__((aligned(PAGE_LINE))); /* acceptors that wait */
     int32_t idle_low;                                 /* the fewest since the master set it; may miss some */
+    uint32_t accepts;                                 /* connections accepted so far; relaxed */
     uint32_t armed __attribute__((aligned(PAGE_LINE))); /* who takes a bit out wakes the master */
     uint32_t news;                                      /* what for; the master takes the bits out */
     uint32_t wake;                                      /* the futex: incremented, then FUTEX_WAKE (shared) */

@@ -46,11 +46,11 @@ void scaling_started(struct scaling *scaling, int64_t ms)
 
 /* Places that are to work on the queue so that it is gone by the time when a new worker could take from it,
  * and soon after. */
-static uint64_t places_for_queue(const struct scaling *scaling, const struct load *load)
+static uint64_t places_for_queue(const struct scaling *scaling, const struct load *load, int64_t now_ms)
 {
     uint64_t start_us = scaling->start_us, service_us = load->service_us;
     uint64_t patience_us = start_us > PATIENCE_US ? start_us : PATIENCE_US;
-    if (!service_us)
+    if (!service_us || (uint64_t)(now_ms - scaling->moved_ms) * 1000 > patience_us)
         return load->queued;
     uint64_t served = load->busy * start_us / service_us;
     if (served >= load->queued)
@@ -63,6 +63,12 @@ static uint32_t workers_for(const struct load *load, uint64_t places)
     if (load->places <= load->workers)
         return smaller(places, UINT32_MAX);
     return smaller(divide_up(places * load->workers, load->places), UINT32_MAX);
+}
+
+static void watch_queue(struct scaling *scaling, const struct load *load, int64_t now_ms)
+{
+    if (!load->queued || load->accepts != scaling->load.accepts)
+        scaling->moved_ms = now_ms;
 }
 
 /* From look to look the demand is taken to be what it was at the first of them. */
@@ -134,9 +140,10 @@ void scaling_see(struct scaling *scaling, const struct settings *settings, const
                  int64_t now_ms)
 {
     ASSERT(load->busy <= load->peak);
+    watch_queue(scaling, load, now_ms);
     scaling->load = *load;
     scaling->load.busy_slots = NULL;
-    average(scaling, workers_for(load, load->busy + places_for_queue(scaling, load)), now_ms);
+    average(scaling, workers_for(load, load->busy + places_for_queue(scaling, load, now_ms)), now_ms);
     scaling->demand = larger(scaling->present, workers_for(load, load->peak));
     scaling->spare = spare_for(scaling, settings);
     scaling_ask(scaling, asked_last(scaling), now_ms);

@@ -3,7 +3,8 @@
  * idle_timeout. A part of the policy.
  *
  * Demand is what would keep workers busy: the places that are taken, and as many as the queue needs to be
- * gone by the time when new workers could take from it. Beside them stand spare ones, `spare` of them. "auto"
+ * gone by the time when new workers could take from it; one for each that waits if by then nobody took any,
+ * for all are kept, or at something longer than usual. Beside them stand spare ones, `spare` of them. "auto"
  * is one beside the demand, for the most of a while has the ups of chance in it already, but none beside a
  * single worker that would soon have company; or if that is more, by square-root staffing beside the demand
  * as it is on average, as many as may well come while a worker starts.
@@ -31,7 +32,8 @@ struct scaling {
     uint32_t present;   /* the demand at the moment of the look */
     int64_t mean_milli; /* of that over some seconds, times 1000 */
     int64_t seen_ms;
-    uint32_t spare; /* beside them */
+    int64_t moved_ms; /* when the queue last was seen to be empty, or to have moved */
+    uint32_t spare;   /* beside them */
 };
 
 void scaling_init(struct scaling *scaling);

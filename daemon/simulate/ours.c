@@ -98,6 +98,7 @@ static void look(struct ours *ours, struct world *world, const bool *busy_slots)
     struct load load = {.workers = serving,
                         .places = serving,
                         .queued = world_queue(world),
+                        .accepts = (uint32_t)world->taken,
                         .service_us = ours->service_us,
                         .requests = world->taken,
                         .busy_slots = busy_slots};

@@ -178,6 +178,7 @@ void connection_open(struct connection *connection, int fd, pid_t tid)
     } else {
         __atomic_add_fetch(&process.page->report.overflow, 1, __ATOMIC_SEQ_CST);
     }
+    __atomic_add_fetch(&process.pool->accepts, 1, __ATOMIC_RELAXED);
 }
 
 void connection_move(struct connection *connection, int fd)

@@ -53,6 +53,22 @@ def test_step_up_and_down(kind, low, make_pool, make_load):
     pool.stop()
 
 
+@pytest.mark.parametrize("first", ["a kept connection", "a slow request"])
+def test_who_waits_behind_a_worker_that_takes_nobody_gets_another(first, make_pool, make_load):
+    """However short requests were until then, for two seconds."""
+    pool = make_pool(workers={"min": 1, "max": 3, "spare": 0}).start()
+    pool.wait_ready(1)
+    load = make_load(pool.address, clients=1, rate=50, mix="GET:1")
+    load.wait_ok(100)
+    assert_all_right(load.stop())
+    with fastcgi.Kept(pool.address) as connection:
+        if first == "a kept connection":
+            connection.ask()
+        else:
+            connection.begin("/x?n=5&delay=10000")
+        assert pool.request(timeout=5).status == 200
+
+
 def test_the_last_work_seen_is_not_taken_to_last(make_pool):
     """Workers that are late to be idle again after their last request."""
     pool = make_pool(command=[build.worker("odd.py"), "dawdle"], workers={"min": 1, "max": 2, "spare": 1}, idle_timeout=1).start()

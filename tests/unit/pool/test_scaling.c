@@ -5,14 +5,20 @@
 
 static struct load load;
 
-/* A look at workers that serve one request at a time. */
-static void is_seen(uint32_t busy, uint32_t queued)
+/* A look at workers that serve one request at a time, and have taken none since the look before. */
+static void stands(uint32_t busy, uint32_t queued)
 {
     load.workers = load.places = policy_count(&policy, SLOT_SERVING);
     load.busy = load.peak = busy;
     load.queued = queued;
     policy_step(&policy, &(struct event){.type = EVENT_LOAD, .now_ms = now_ms, .load = load}, &actions);
     assert_null(policy_check(&policy, now_ms));
+}
+
+static void is_seen(uint32_t busy, uint32_t queued)
+{
+    load.accepts++;
+    stands(busy, queued);
 }
 
 static void all_become_ready(void)
@@ -233,6 +239,23 @@ static void a_queue_that_is_gone_soon_asks_for_nobody(void **state)
     assert_int_equal(policy.wanted, 1);
     is_seen(1, 101 + 100); /* 101 would be left, of which a worker serves 100 in the time of its start */
     assert_int_equal(policy.wanted, 3);
+}
+
+/* However fast it was of late. */
+static void a_queue_that_stands_asks_for_one_each(void **state)
+{
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    passes(100);
+    happens(EVENT_READY, 0, 0);
+    load.service_us = 1000;
+    is_seen(1, 3);
+    passes(100);
+    stands(1, 3);
+    assert_int_equal(policy.wanted, 1);
+    passes(1);
+    stands(1, 3);
+    assert_int_equal(policy.wanted, 4);
 }
 
 /* Threads: 2 of 4 places each. */
@@ -641,6 +664,7 @@ int main(void)
         TEST(fewer_spare_workers_where_they_start_fast),
         TEST(the_time_of_a_start_is_smoothed),
         TEST(a_queue_that_is_gone_soon_asks_for_nobody),
+        TEST(a_queue_that_stands_asks_for_one_each),
         TEST(places_are_counted_in_workers),
         TEST(the_first_connection_starts_a_pool_on_demand),
         TEST(a_pool_may_start_with_more_than_its_floor),
