@@ -57,7 +57,8 @@ def overhead(path):
         text += (f"| {each['worker']} | {each['workers']} | {each['way']} | {each['pairs']} | {each['bare_rate']:,.0f} | "
                  f"{each['ratio']:.3f} | {each['low']:.3f} to {each['high']:.3f} | {each['bound']}"
                  f"{'' if each['high'] >= each['bound'] else ' (missed)'} |\n")
-    text += ("\nA request, counted by callgrind and strace as the difference of a long run and a short one:\n\n"
+    text += ("\nA request, counted by callgrind and strace as the difference of a long run and a short one; the CGI program that "
+             "fcgiwrap starts is in the calls, not in the instructions:\n\n"
              "| worker | user instructions, bare | seen | more | system calls, bare | seen | which |\n"
              "|---|---|---|---|---|---|---|\n")
     for each in figures["counts"]:

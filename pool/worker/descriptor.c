@@ -11,20 +11,9 @@
  * time. */
 #define STEP_BYTES 65536
 
-_Static_assert(DESCRIPTORS * sizeof(struct descriptor) % STEP_BYTES == 0,
-               "the last step ends where the room does");
-
 struct descriptor *descriptors;
 unsigned descriptor_end;
 unsigned descriptor_listener_end;
-
-bool descriptor_reserve(void)
-{
-    const size_t size = DESCRIPTORS * sizeof *descriptors;
-    // cppcheck-suppress invalidFunctionArg
-    descriptors = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return descriptors != MAP_FAILED;
-}
 
 static void raise_end(unsigned *end, int fd)
 {
@@ -34,19 +23,34 @@ static void raise_end(unsigned *end, int fd)
     }
 }
 
+/* What so many entries take, in whole steps. */
+static size_t room_for(unsigned entries)
+{
+    return (entries * sizeof *descriptors + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
+}
+
 /* Makes the entry of a number that has none yet. NULL: out of range, or of memory. */
 static __attribute__((noinline)) struct descriptor *make_entry(int fd)
 {
     int error = errno;
-    size_t size = (unsigned)fd * sizeof *descriptors + sizeof *descriptors;
-    size_t steps = (size + STEP_BYTES - 1) / STEP_BYTES;
-    bool made =
-        (unsigned)fd < DESCRIPTORS && mprotect(descriptors, steps * STEP_BYTES, PROT_READ | PROT_WRITE) == 0;
+    if ((unsigned)fd >= DESCRIPTORS)
+        return NULL;
+    size_t room = room_for((unsigned)fd + 1);
+    bool usable =
+        room <= room_for(descriptor_end) || mprotect(descriptors, room, PROT_READ | PROT_WRITE) == 0;
     errno = error;
-    if (!made)
+    if (!usable)
         return NULL;
     raise_end(&descriptor_end, fd);
     return descriptor_entry(fd);
+}
+
+bool descriptor_reserve(void)
+{
+    const size_t room = room_for(DESCRIPTORS);
+    // cppcheck-suppress invalidFunctionArg
+    descriptors = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return descriptors != MAP_FAILED && make_entry(0);
 }
 
 /* The entry of `fd`, made if need be. */
@@ -167,8 +171,8 @@ void descriptor_closed(int fd)
 void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct connection *connection))
 {
     for (int fd = 0; (unsigned)fd < descriptor_end; fd++) {
-        struct descriptor *entry = descriptor_entry(fd);
-        if (entry && entry->kind == kind)
+        struct descriptor *entry = &descriptors[fd];
+        if (entry->kind == kind)
             visit(fd, &entry->connection);
     }
 }
@@ -176,21 +180,17 @@ void descriptor_each(enum descriptor_kind kind, void (*visit)(int fd, struct con
 bool descriptor_any(enum descriptor_kind kind)
 {
     for (int fd = 0; (unsigned)fd < descriptor_end; fd++) {
-        const struct descriptor *entry = descriptor_entry(fd);
-        if (entry && __atomic_load_n(&entry->kind, __ATOMIC_SEQ_CST) == kind)
+        const struct descriptor *entry = &descriptors[fd];
+        if (__atomic_load_n(&entry->kind, __ATOMIC_SEQ_CST) == kind)
             return true;
     }
     return false;
 }
 
-static void drop(int fd, struct connection *connection)
-{
-    (void)connection;
-    descriptor_at(fd)->kind = DESCRIPTOR_OTHER;
-}
-
 void descriptor_forked(void)
 {
-    descriptor_each(DESCRIPTOR_CONNECTION, drop);
-    descriptor_each(DESCRIPTOR_COPY, drop);
+    for (unsigned fd = 0; fd < descriptor_end; fd++) {
+        if (descriptors[fd].kind != DESCRIPTOR_LISTENER)
+            descriptors[fd].kind = DESCRIPTOR_OTHER;
+    }
 }

@@ -288,12 +288,16 @@ EXPORTED int shutdown(int fd, int how)
 }
 
 /* The entry goes first: once closed, the number may be another thread's. */
-EXPORTED int close(int fd)
+static __attribute__((noinline)) int close_seen(int fd)
 {
-    if (descriptor_at(fd))
-        descriptor_closed(fd);
+    descriptor_closed(fd);
     wait_closed(fd);
     return NEXT(close)(fd);
+}
+
+EXPORTED int close(int fd)
+{
+    return descriptor_at(fd) || wait_sees_epoll(fd) ? close_seen(fd) : NEXT(close)(fd);
 }
 
 EXPORTED FILE *fdopen(int fd, const char *mode)

@@ -55,6 +55,6 @@ void next_find(void)
 {
     void *(*find)(void *, const char *) = find_dlsym();
     void **entry = (void **)&next_table;
-    for (size_t i = 0; find && i < sizeof names / sizeof *names; i++)
-        entry[i] = find(RTLD_NEXT, names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        entry[i] = find ? find(RTLD_NEXT, names[i]) : NULL;
 }

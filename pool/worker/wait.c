@@ -190,8 +190,8 @@ static void copy_set(fd_set *to, const fd_set *from, int count)
 
 static void clear_listeners(int size, fd_set *set, int *count)
 {
-    for (int fd = 0; fd < size; fd++) {
-        if (FD_ISSET(fd, set) && descriptor_is_listener(fd)) {
+    for (unsigned fd = 0; fd < descriptor_listener_end && (int)fd < size; fd++) {
+        if (FD_ISSET(fd, set) && descriptor_is_listener((int)fd)) {
             FD_CLR(fd, set);
             --*count;
         }

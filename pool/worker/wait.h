@@ -45,9 +45,10 @@ static inline bool wait_sees_poll(const struct pollfd *fds, nfds_t count)
 
 static inline bool wait_sees_select(int count, const fd_set *readable)
 {
-    for (unsigned fd = 0; readable && fd < descriptor_listener_end && (int)fd < count; fd++) {
+    bool seen = readable && count <= FD_SETSIZE;
+    for (unsigned fd = 0; seen && fd < descriptor_listener_end && (int)fd < count; fd++) {
         if (FD_ISSET(fd, readable) && descriptor_is_listener((int)fd))
-            return count <= FD_SETSIZE;
+            return true;
     }
     return false;
 }

@@ -8,6 +8,7 @@ the build directory.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -42,7 +43,19 @@ APART = (["taskset", "-c", "0"], ["taskset", "-c", "1"])
 
 # As under fcgipool, where php-cgi with children cannot make a session of its own: to each of those Linux gives a share
 # of the processors (sched_autogroup), and a session more or less is worth some percent.
-LEADER = [sys.executable, "-c", "import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])"]
+LEADER = [sys.executable, "-c", "import os, signal, sys\n"
+          "signal.signal(signal.SIGPIPE, signal.SIG_DFL), signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+          "os.setpgid(0, 0), os.execvp(sys.argv[1], sys.argv[1:])"]
+
+
+def is_strace(pid):
+    return processes.command_line(pid).startswith(build.installed("strace"))
+
+
+def wait_for_end(mark, seconds=20):
+    """Children of php-cgi end after it, strace after all, and what counts writes its figures then. Some never end."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not processes.marked(mark), seconds, "end of all")
 
 
 class Bare:
@@ -58,7 +71,6 @@ class Bare:
             [build.installed("spawn-fcgi"), "-n", "-b", "2048", "-s", str(self.path), "--", *command],
             env=environment_of(self.mark, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, cwd=directory)
-
         self.patience = 20 if workers == 1 else 0
 
     def close(self):
@@ -71,15 +83,13 @@ class Bare:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 pass
         self.process.wait()
-        while pids := self.workers():  # php-cgi's children have a group of their own, and are forked again
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+        wait_for_end(self.mark, self.patience)
+        while pids := [pid for pid in processes.marked(self.mark) if not is_strace(pid)]:
+            for pid in pids:  # each has a group of its own, and php-cgi forks again
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        wait_for_end(self.mark)
         self.path.unlink(missing_ok=True)
-
-    def workers(self):
-        """All that is left but strace, which writes down what it has seen when they have ended."""
-        return [pid for pid in processes.marked(self.mark)
-                if not processes.command_line(pid).startswith(build.installed("strace"))]
 
 
 class Seen:
@@ -94,6 +104,7 @@ class Seen:
     def close(self):
         self.pool.send_signal(signal.SIGTERM)
         self.pool.wait_exit(30)
+        wait_for_end(self.pool.tree.mark)
         self.pool.close()
 
 
@@ -205,7 +216,8 @@ def calls(directory):
     return found
 
 
-# What fcgiwrap starts is without the library, and so slow under callgrind that fcgiwrap would wait in other steps.
+# What fcgiwrap starts is without the library, and so slow under callgrind that fcgiwrap would wait in other steps. (What
+# its child does before that is in no count: a process that becomes another program leaves none.)
 SKIP = "--trace-children-skip=*.cgi"
 COUNTERS = {
     "callgrind": (lambda directory: [build.installed("valgrind"), "--tool=callgrind", "--trace-children=yes", SKIP,

@@ -75,6 +75,13 @@ def test_few_descriptors_and_little_memory(make_pool, make_load):
     assert_all_right(make_load(pool.address, requests=100).wait(), 100)
 
 
+def test_without_room_for_the_library(make_pool, make_load):
+    """A worker that may not have the 24 MB of addresses that the library reserves is seen from outside."""
+    pool = make_pool(rlimits={"as": "20M"}).up()
+    assert {each["observe"] for each in pool.status()["workers"]} == {"kernel"}
+    assert_all_right(make_load(pool.address, requests=100).wait(), 100)
+
+
 def test_clear_env_keeps_the_library(make_pool):
     pool = make_pool(command=[build.worker("inspect")], clear_env=True, env={"A": "1"}).up()
     assert all_by_preload(pool)

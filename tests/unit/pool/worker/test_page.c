@@ -264,6 +264,27 @@ static void wrappers_do_not_hide_the_worker(void **state)
     worker_kill(&worker);
 }
 
+static void numbers_may_be_high(void **state)
+{
+    struct worker worker = SPAWN(&world, TEST_WAYS, "numbers");
+    (void)state;
+    for (uint64_t i = 1; i <= 12; i++) {
+        WAIT(waiting(&worker) == 1 && connections(&worker, PAGE_FREE) == 0);
+        assert_true(is_served(&world, "/any"));
+        assert_true(worker.page->report.requests >= i - i / 4);
+    }
+    worker_kill(&worker);
+}
+
+static void others_may_call_before_us(void **state)
+{
+    struct worker worker = spawn_with(&world, (const char *const[]){TEST_WAYS, "plain", NULL}, EARLY_CALLS);
+    (void)state;
+    assert_true(is_served(&world, "/any"));
+    assert_int_equal(worker.page->report.requests, 1);
+    worker_kill(&worker);
+}
+
 static void children_find_nothing_of_us(void **state)
 {
     char text[16384];
@@ -491,6 +512,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_wait_that_cannot_be_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_ends_an_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(wrappers_do_not_hide_the_worker, setup, teardown),
+        cmocka_unit_test_setup_teardown(numbers_may_be_high, setup, teardown),
+        cmocka_unit_test_setup_teardown(others_may_call_before_us, setup, teardown),
         cmocka_unit_test_setup_teardown(children_find_nothing_of_us, setup, teardown),
         cmocka_unit_test_setup_teardown(programs_are_started_with_nothing_held, setup, teardown),
         cmocka_unit_test_setup_teardown(is_inert_elsewhere, setup, teardown),

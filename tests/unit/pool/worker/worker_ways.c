@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -291,6 +293,34 @@ static void moved(void)
         close(0);
     }
     int fd = take(listener);
+    receive(fd, by_read);
+    answer(fd, "ok");
+    close(fd);
+}
+
+/* The listener and connections at numbers that few programs come to; the last one is beyond what is seen. */
+static void numbers(void)
+{
+    static const int high[] = {200, 1000, 65535, 65536};
+    static int listener;
+    static unsigned turn;
+    struct rlimit files;
+    fd_set readable;
+    if (listener == 0) {
+        getrlimit(RLIMIT_NOFILE, &files);
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+        listener = fcntl(0, F_DUPFD, 300);
+        close(0);
+    }
+    FD_ZERO(&readable);
+    FD_SET(listener, &readable);
+    select(listener + 1, &readable, NULL, NULL, NULL);
+    int fd = take(listener), moved = fcntl(fd, F_DUPFD, high[turn++ % 4]);
+    if (moved >= 0) {
+        close(fd);
+        fd = moved;
+    }
     receive(fd, by_read);
     answer(fd, "ok");
     close(fd);
@@ -580,6 +610,7 @@ static const struct {
     {"cgi", cgi},
     {"vfork", vforks},
     {"moved", moved},
+    {"numbers", numbers},
     {"retry", retry},
     {"threads", threads},
     {"handover", handover},
