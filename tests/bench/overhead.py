@@ -271,6 +271,7 @@ def main():
     options = parser.parse_args()
     options.rounds, options.pairs = (3, 20) if options.quick else (ROUNDS, PAIRS)
     os.environ["PERL_HASH_SEED"] = "0"  # or each start of Perl would do something else
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup would have the workers ignore
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing that was started stays behind
     top = Path(tempfile.mkdtemp(prefix="fcgipool-bench-", dir="/tmp"))
     try:
