@@ -3,6 +3,7 @@
 
 #include "pool/worker/acceptor.h"
 #include "pool/worker/drain.h"
+#include "pool/worker/hot.h"
 #include "pool/worker/next.h"
 #include "pool/worker/wait.h"
 #include "pool/worker/wake.h"
@@ -22,7 +23,7 @@ bool accept_finds(int fd)
     return listener;
 }
 
-static int call(int fd, struct sockaddr *address, socklen_t *length, int flags)
+static HOT int call(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
     return flags < 0 ? NEXT(accept)(fd, address, length) : NEXT(accept4)(fd, address, length, flags);
 }
@@ -74,7 +75,7 @@ static bool wait_for_connection(int fd)
     return !interrupted || signals != drain_signals();
 }
 
-int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int flags)
+HOT int accept_connection(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
     socklen_t room = length ? *length : 0;
     acceptor_enter();

@@ -1,6 +1,7 @@
 /* The acceptors of a page; see acceptor.h. */
 #include "pool/worker/acceptor.h"
 
+#include "pool/worker/hot.h"
 #include "pool/worker/process.h"
 #include "pool/worker/wake.h"
 
@@ -99,7 +100,7 @@ void acceptor_enter(void)
         enter_first();
 }
 
-int acceptor_leave(void)
+HOT int acceptor_leave(void)
 {
     __atomic_store_n(&mine->waiting, 0, __ATOMIC_RELEASE);
     int left = __atomic_sub_fetch(idle, 1, __ATOMIC_SEQ_CST);
@@ -111,7 +112,7 @@ int acceptor_leave(void)
     return left;
 }
 
-bool acceptor_wait(void)
+HOT bool acceptor_wait(void)
 {
     /* The flag first and the look after it: the master sets `drain` and looks at the flag after that, so one
      * of the two sees the other. What stands between keeps them in order. */

@@ -4,6 +4,7 @@
 #include "pool/worker/acceptor.h"
 #include "pool/worker/copy.h"
 #include "pool/worker/drain.h"
+#include "pool/worker/hot.h"
 #include "pool/worker/lock.h"
 #include "pool/worker/process.h"
 #include "pool/worker/wake.h"
@@ -117,7 +118,7 @@ static void measure(uint64_t request_ns, uint64_t now)
 }
 
 /* To another state; the lock is held. */
-static void turn(struct connection *connection, enum page_state state)
+static HOT void turn(struct connection *connection, enum page_state state)
 {
     struct page_connection *row = connection->row;
     uint64_t now = process_now();
@@ -153,7 +154,7 @@ static inline void busy(struct connection *connection)
         wake_if(PAGE_WAKE_REQUEST);
 }
 
-void connection_open(struct connection *connection, int fd, pid_t tid)
+HOT void connection_open(struct connection *connection, int fd, pid_t tid)
 {
     /* The row that this descriptor had before is probably free, and warm. */
     struct page_connection *row = connection->row;
@@ -192,7 +193,7 @@ void connection_move(struct connection *connection, int fd)
     }
 }
 
-void connection_close(struct connection *connection)
+HOT void connection_close(struct connection *connection)
 {
     lock(connection);
     if (connection->state == PAGE_BUSY)
@@ -206,7 +207,7 @@ void connection_close(struct connection *connection)
     drain_closed();
 }
 
-static __attribute__((noinline)) void begins(struct connection *connection)
+static HOT __attribute__((noinline)) void begins(struct connection *connection)
 {
     lock(connection);
     connection->rests = false;
@@ -225,7 +226,8 @@ static __attribute__((noinline)) void read_while_kept(struct connection *connect
 
 /* In one piece with sight_read, where both are compiled as one: a program that reads a header, and then its
  * content, comes here five times a request. */
-__attribute__((flatten)) void connection_read(struct connection *connection, const void *bytes, size_t size)
+HOT __attribute__((flatten)) void connection_read(struct connection *connection, const void *bytes,
+                                                  size_t size)
 {
     /* What follows the header of the only request is its body: nothing to see. */
     if (connection->state == PAGE_BUSY && !sight_keeps(&connection->sight))
@@ -257,7 +259,7 @@ static void begins_rest(struct connection *connection)
     drain_kept(connection->fd);
 }
 
-void connection_wrote(struct connection *connection, const void *bytes, size_t size)
+HOT void connection_wrote(struct connection *connection, const void *bytes, size_t size)
 {
     /* An answer before a request: that was read where nobody can see it. */
     if (PROCESS_UNLIKELY(connection->state == PAGE_CONNECTED) && !sight_manages(&connection->sight))
@@ -294,7 +296,7 @@ void connection_wrote_vector(struct connection *connection, const struct iovec *
     see_parts(connection, parts, parts_count, size, connection_wrote);
 }
 
-void connection_finishes(struct connection *connection)
+HOT void connection_finishes(struct connection *connection)
 {
     if (connection->state == PAGE_FINISHING)
         return;

@@ -1,6 +1,8 @@
 /* The descriptors of this process; see descriptor.h. */
 #include "pool/worker/descriptor.h"
 
+#include "pool/worker/hot.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -73,7 +75,7 @@ void descriptor_listens(int fd)
         make_listener(fd, entry);
 }
 
-void descriptor_accepted(int fd, pid_t tid)
+HOT void descriptor_accepted(int fd, pid_t tid)
 {
     struct descriptor *entry = entry_of(fd);
     if (!entry)
@@ -151,7 +153,7 @@ int descriptor_copied(int fd, int copy)
     return copy;
 }
 
-void descriptor_closed(int fd)
+HOT void descriptor_closed(int fd)
 {
     struct descriptor *entry = descriptor_at(fd);
     if (!entry)

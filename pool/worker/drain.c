@@ -4,6 +4,7 @@
 #include "pool/worker/acceptor.h"
 #include "pool/worker/connection.h"
 #include "pool/worker/descriptor.h"
+#include "pool/worker/hot.h"
 #include "pool/worker/next.h"
 #include "pool/worker/wait.h"
 #include "pool/worker/wake.h"
@@ -85,7 +86,7 @@ static bool begin_swap(void)
 }
 
 /* The signal is held, or this is its handler. Async-signal-safe. */
-static void swap(void)
+static HOT void swap(void)
 {
     if (!begin_swap())
         return;
@@ -202,7 +203,7 @@ static bool others_serve(void)
     return is_awaited;
 }
 
-void drain_give_up(void)
+HOT void drain_give_up(void)
 {
     int error = errno;
     process_hold_signal(); /* the program may have let it through: its handler would wait for us */
@@ -272,7 +273,7 @@ static void wait_for_the_end(void)
     (void)pause();
 }
 
-int drain_refuse(bool returns)
+HOT int drain_refuse(bool returns)
 {
     drain_give_up();
     if (returns && drain_in_hand()) {

@@ -4,6 +4,7 @@
  */
 #include "pool/worker/accept.h"
 #include "pool/worker/descriptor.h"
+#include "pool/worker/hot.h"
 #include "pool/worker/next.h"
 #include "pool/worker/wait.h"
 
@@ -82,12 +83,12 @@ static void check(bool fits)
 
 /* ---- accepting ---- */
 
-EXPORTED int accept(int fd, struct sockaddr *address, socklen_t *length)
+EXPORTED HOT int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
     return accept_sees(fd) ? accept_connection(fd, address, length, -1) : NEXT(accept)(fd, address, length);
 }
 
-EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+EXPORTED HOT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
     return accept_sees(fd) ? accept_connection(fd, address, length, flags)
                            : NEXT(accept4)(fd, address, length, flags);
@@ -100,7 +101,7 @@ EXPORTED int accept4(int fd, struct sockaddr *address, socklen_t *length, int fl
 #    pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
-EXPORTED int poll(struct pollfd *fds, nfds_t count, int ms)
+EXPORTED HOT int poll(struct pollfd *fds, nfds_t count, int ms)
 {
     if (!wait_sees_poll(fds, count))
         return NEXT(poll)(fds, count, ms);
@@ -153,8 +154,8 @@ static __attribute__((noinline)) int select_listener(int count, fd_set *readable
     return result;
 }
 
-EXPORTED int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
-                    struct timeval *timeout)
+EXPORTED HOT int select(int count, fd_set *readable, fd_set *writable, fd_set *exceptional,
+                        struct timeval *timeout)
 {
     return wait_sees_select(count, readable)
                ? select_listener(count, readable, writable, exceptional, timeout)
@@ -183,7 +184,7 @@ EXPORTED int epoll_wait(int epoll, struct epoll_event *events, int size, int ms)
 
 /* ---- reading ---- */
 
-EXPORTED ssize_t read(int fd, void *bytes, size_t room)
+EXPORTED HOT ssize_t read(int fd, void *bytes, size_t room)
 {
     return READS(fd, read, (fd, bytes, room), connection_read(connection, bytes, (size_t)size));
 }
@@ -203,7 +204,7 @@ static __attribute__((noinline)) void received_oddly(struct connection *connecti
 
 #define ODDLY (MSG_PEEK | MSG_TRUNC)
 
-EXPORTED ssize_t recv(int fd, void *bytes, size_t room, int flags)
+EXPORTED HOT ssize_t recv(int fd, void *bytes, size_t room, int flags)
 {
     return READS(fd, recv, (fd, bytes, room, flags),
                  flags & ODDLY ? received_oddly(connection, flags)
@@ -247,18 +248,18 @@ EXPORTED ssize_t __recvfrom_chk(int fd, void *bytes, size_t size, size_t room, i
 
 /* ---- writing ---- */
 
-EXPORTED ssize_t write(int fd, const void *bytes, size_t length)
+EXPORTED HOT ssize_t write(int fd, const void *bytes, size_t length)
 {
     return WRITES(fd, write, (fd, bytes, length), connection_wrote(connection, bytes, (size_t)size));
 }
 
-EXPORTED ssize_t writev(int fd, const struct iovec *parts, int count)
+EXPORTED HOT ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     return WRITES(fd, writev, (fd, parts, count),
                   connection_wrote_vector(connection, parts, count, (size_t)size));
 }
 
-EXPORTED ssize_t send(int fd, const void *bytes, size_t length, int flags)
+EXPORTED HOT ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
     return WRITES(fd, send, (fd, bytes, length, flags), connection_wrote(connection, bytes, (size_t)size));
 }
@@ -279,7 +280,7 @@ EXPORTED ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 /* ---- ends ---- */
 
-EXPORTED int shutdown(int fd, int how)
+EXPORTED HOT int shutdown(int fd, int how)
 {
     struct connection *connection = descriptor_connection(fd);
     if (connection && how != SHUT_RD)
@@ -288,14 +289,14 @@ EXPORTED int shutdown(int fd, int how)
 }
 
 /* The entry goes first: once closed, the number may be another thread's. */
-static __attribute__((noinline)) int close_seen(int fd)
+static HOT __attribute__((noinline)) int close_seen(int fd)
 {
     descriptor_closed(fd);
     wait_closed(fd);
     return NEXT(close)(fd);
 }
 
-EXPORTED int close(int fd)
+EXPORTED HOT int close(int fd)
 {
     return descriptor_at(fd) || wait_sees_epoll(fd) ? close_seen(fd) : NEXT(close)(fd);
 }

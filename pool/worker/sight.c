@@ -1,6 +1,7 @@
 /* Which protocol it is, and what stands at the end of it; see sight.h. */
 #include "pool/worker/sight.h"
 
+#include "pool/worker/hot.h"
 #include "pool/worker/sight_parts.h"
 #include "protocol/fcgi.h"
 
@@ -31,7 +32,8 @@ unsigned sight_missed(struct sight *sight)
 }
 
 /* What is not known to be FastCGI. */
-static __attribute__((noinline)) unsigned read_unknown(struct sight *sight, const uint8_t *at, size_t size)
+static HOT __attribute__((noinline)) unsigned read_unknown(struct sight *sight, const uint8_t *at,
+                                                           size_t size)
 {
     if (size == 0 || sight->protocol == PROTOCOL_DONE)
         return 0;

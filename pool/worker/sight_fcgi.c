@@ -1,5 +1,7 @@
 /* The records of FastCGI, read and written; see sight_parts.h. */
 #include "pool/worker/sight_parts.h"
+
+#include "pool/worker/hot.h"
 #include "protocol/bytes.h"
 #include "protocol/fcgi.h"
 
@@ -110,8 +112,8 @@ static unsigned read_header(struct sight *sight, const uint8_t *header)
     return events;
 }
 
-static __attribute__((noinline)) unsigned read_records(struct sight *sight, const uint8_t *at,
-                                                       const uint8_t *end)
+static HOT __attribute__((noinline)) unsigned read_records(struct sight *sight, const uint8_t *at,
+                                                           const uint8_t *end)
 {
     struct sight_record *record = &sight->in;
     unsigned events = 0, take;
@@ -153,7 +155,7 @@ static __attribute__((noinline)) unsigned read_records(struct sight *sight, cons
     return events;
 }
 
-unsigned sight_fcgi_read(struct sight *sight, const uint8_t *at, size_t size)
+HOT unsigned sight_fcgi_read(struct sight *sight, const uint8_t *at, size_t size)
 {
     if (size <= sight->in.left) {
         continue_record(sight, at, size);
@@ -213,7 +215,7 @@ static struct stop wrote_in_pieces(struct sight *sight, const uint8_t *at, const
     return (struct stop){.at = at + piece, .events = events};
 }
 
-unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
+HOT unsigned sight_wrote(struct sight *sight, const void *bytes, size_t size)
 {
     const uint8_t *at = bytes, *end;
     unsigned events = 0;

@@ -1,5 +1,7 @@
 /* The pairs of PARAMS, split over records or not; see sight_parts.h. */
 #include "pool/worker/sight_parts.h"
+
+#include "pool/worker/hot.h"
 #include "protocol/bytes.h"
 #include "protocol/fcgi.h"
 
@@ -90,7 +92,8 @@ static inline bool take_pair(struct sight *sight, const uint8_t *name, size_t na
     return all_known(sight);
 }
 
-__attribute__((noinline)) void sight_pairs_take(struct sight *sight, const uint8_t *at, const uint8_t *end)
+HOT __attribute__((noinline)) void sight_pairs_take(struct sight *sight, const uint8_t *at,
+                                                    const uint8_t *end)
 {
     int64_t left, length;
 

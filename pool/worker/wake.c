@@ -1,6 +1,7 @@
 /* Waking the master; see wake.h. */
 #include "pool/worker/wake.h"
 
+#include "pool/worker/hot.h"
 #include "pool/worker/process.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ void wake_master(enum page_wake news)
     errno = error;
 }
 
-void wake_if(uint32_t wanted)
+HOT void wake_if(uint32_t wanted)
 {
     /* A look first: the line is shared by the whole pool, and mostly nobody is armed. */
     if (PROCESS_LIKELY(!(__atomic_load_n(&process.pool->armed, __ATOMIC_SEQ_CST) & wanted)))
