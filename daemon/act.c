@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 /* With worker_output "inherit" there is neither object nor descriptor. */
-static int open_output(struct master *master, uint32_t slot, struct output **ret_output, int *ret_fd)
+static int open_output(struct master *master, const struct conf *conf, uint32_t slot,
+                       struct output **ret_output, int *ret_fd)
 {
-    const char *where = conf_text(master->conf, SETTING_ID_WORKER_OUTPUT);
+    const char *where = conf_text(conf, SETTING_ID_WORKER_OUTPUT);
     if (strcmp(where, "inherit") == 0) {
         *ret_output = NULL;
         *ret_fd = -1;
@@ -29,15 +30,16 @@ static int open_output(struct master *master, uint32_t slot, struct output **ret
 
 /* Without the library, and where a page cannot be had, the worker gets none, and `ret_start` stays as it is.
  */
-static int open_page(struct master *master, uint32_t index, struct pages_start *ret_start)
+static int open_page(struct master *master, const struct conf *conf, uint32_t index,
+                     struct pages_start *ret_start)
 {
     const struct slot *slot = &master->policy.slots[index];
-    if (!master->pages.pool)
+    const char *observe = conf_text(conf, SETTING_ID_OBSERVE);
+    if (!master->pages.pool || strcmp(observe, "kernel") == 0)
         return 0;
-    int result =
-        pages_start(&master->pages, &master->listener, slot->incarnation,
-                    policy_max_requests(&master->policy, index), conf_environment(master->conf), ret_start);
-    if (result == 0 || master->pages.required)
+    int result = pages_start(&master->pages, &master->listener, slot->incarnation,
+                             policy_max_requests(&master->policy, index), conf_environment(conf), ret_start);
+    if (result == 0 || strcmp(observe, "preload") == 0)
         return result;
     log_limited(&master->limit_starts, LOG_LEVEL_WARNING, "worker %u is observed from outside: %s", index,
                 strerror(-result));
@@ -47,32 +49,33 @@ static int open_page(struct master *master, uint32_t index, struct pages_start *
 /* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
 static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
 {
+    const struct conf *conf = versions_of(&master->versions, master->policy.slots[slot].generation);
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {0};
     char program[PATH_MAX];
     struct output *output;
     int output_fd;
     pid_t pid;
     *ret_step = "finding the program";
-    int result = conf_program(master->conf, program, sizeof program);
+    int result = conf_program(conf, program, sizeof program);
     if (result)
         return result;
     *ret_step = "page";
-    result = open_page(master, slot, &start);
+    result = open_page(master, conf, slot, &start);
     if (result)
         return result;
     *ret_step = "pipe";
-    result = open_output(master, slot, &output, &output_fd);
+    result = open_output(master, conf, slot, &output, &output_fd);
     if (result)
         return result;
     struct spawn_options options = {
         .path = program,
-        .argv = conf_argv(master->conf),
-        .envp = start.page ? start.envp : conf_environment(master->conf),
-        .chdir = conf_text(master->conf, SETTING_ID_CHDIR),
-        .umask = (mode_t)conf_settings(master->conf)->umask,
+        .argv = conf_argv(conf),
+        .envp = start.page ? start.envp : conf_environment(conf),
+        .chdir = conf_text(conf, SETTING_ID_CHDIR),
+        .umask = (mode_t)conf_settings(conf)->umask,
         .descriptors = &master->descriptors,
-        .nice = conf_nice(master->conf),
-        .credentials = conf_credentials(master->conf),
+        .nice = conf_nice(conf),
+        .credentials = conf_credentials(conf),
         .same_session = start.page != NULL, /* the others are stopped to be retired */
         .stdin_fd = master->listener.fd,
         .output_fd = output_fd,
@@ -80,12 +83,12 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .kept_fds = start.fds,
         .kept_count = start.page ? 2 : 0,
         .preload = start.page ? master->pages.library : NULL,
-        .plain_envp = conf_environment(master->conf),
+        .plain_envp = conf_environment(conf),
     };
     /* So that a worker can open its /dev/stderr, which leads to the pipe. */
     if (options.credentials)
         (void)!fchown(output_fd, options.credentials->uid, options.credentials->gid);
-    options.limits = conf_limits(master->conf, &options.limit_count);
+    options.limits = conf_limits(conf, &options.limit_count);
     result = spawn_process(&options, &pid, ret_step);
     if (output_fd >= 0)
         close(output_fd);
@@ -96,6 +99,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     worker->pid = pid;
     worker->output = output;
     worker->page = start.page;
+    worker->must_tell = strcmp(conf_text(conf, SETTING_ID_OBSERVE), "preload") == 0;
     start.page = NULL;
     if (output)
         output_start(output, master->loop, pid);
@@ -238,7 +242,7 @@ void act(struct master *master, const struct action *action)
     static void (*const functions[ACTION_TYPES])(struct master *, const struct action *) = {
         [ACTION_WANT] = act_want,   [ACTION_SPAWN] = act_spawn,         [ACTION_RETIRE] = act_retire,
         [ACTION_ABORT] = act_abort, [ACTION_KILL] = act_kill,           [ACTION_REFUSE] = act_refuse,
-        [ACTION_STATE] = act_state, [ACTION_SATURATED] = act_saturated,
+        [ACTION_STATE] = act_state, [ACTION_SATURATED] = act_saturated, [ACTION_ROLLOUT] = reload_news,
     };
     functions[action->type](master, action);
 }

@@ -101,6 +101,37 @@ static void command_resume(struct master *master, struct control_client *client,
     master_event(master, EVENT_RESUME, 0, 0);
 }
 
+/* ---- reload: done when all that serve are of the new generation ---- */
+
+static void wait_reload(struct master *master, struct control_client *client)
+{
+    const struct policy *policy = &master->policy;
+    const struct reload *reload = &master->reload;
+    if (policy->state >= POOL_STOPPING)
+        control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
+    else if (reload->phase == RELOAD_FAILED)
+        control_error(client, reload->code, "%s", reload->reason);
+    else if (reload->phase == RELOAD_DONE || policy->resting)
+        control_result(client, json_pack("{s:I,s:b}", "generation", (json_int_t)policy->generation, "paused",
+                                         policy->resting));
+    else
+        control_progress(client, reload_json(master));
+}
+
+static void command_reload(struct master *master, struct control_client *client, const json_t *args)
+{
+    struct problem problem;
+    (void)args;
+    log_info("reload: asked for by command");
+    int code = reload(master, &problem);
+    if (code) {
+        control_error(client, code, "%s", problem.text);
+        return;
+    }
+    control_wait_for(client, wait_reload);
+    wait_reload(master, client);
+}
+
 /* ---- pause: done when no worker is left ---- */
 
 static void wait_pause(struct master *master, struct control_client *client)
@@ -170,6 +201,7 @@ static const struct {
 } commands[] = {
     {"status", command_status, true},  {"scale", command_scale, false}, {"pause", command_pause, false},
     {"resume", command_resume, false}, {"stop", command_stop, true},    {"reopen", command_reopen, true},
+    {"reload", command_reload, false},
 };
 
 void commands_run(struct master *master, struct control_client *client, const char *command,

@@ -29,16 +29,7 @@ static void configure(struct master *master, const struct conf *conf)
     slowlog_configure(master->slowlog, format, conf_settings(conf)->slowlog_stack);
 }
 
-void logs_configure(struct master *master, const struct conf *conf)
-{
-    struct problem problem;
-    configure(master, conf);
-    if (open_slowlog(master, conf, &problem))
-        log_error("%s; slow requests go where they went", problem.text);
-}
-
-/* worker_output_file of `conf`, if it wants one. Returns 0, or -errno with the reason. */
-static int open_output(struct master *master, const struct conf *conf, struct problem *problem)
+int logs_open_output(struct master *master, const struct conf *conf, struct problem *problem)
 {
     const char *path = conf_text(conf, SETTING_ID_WORKER_OUTPUT_FILE);
     if (strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "file") != 0)
@@ -47,6 +38,16 @@ static int open_output(struct master *master, const struct conf *conf, struct pr
         master->output_file = output_file_new("worker_output_file", "lines of the workers");
     int result = output_file_open(master->output_file, path);
     return result ? problem_set(problem, result, "worker_output_file %s: %s", path, strerror(-result)) : 0;
+}
+
+void logs_configure(struct master *master, const struct conf *conf)
+{
+    struct problem problem;
+    configure(master, conf);
+    if (open_slowlog(master, conf, &problem))
+        log_error("%s; slow requests go where they went", problem.text);
+    if (logs_open_output(master, conf, &problem))
+        log_error("%s; the lines of the workers go where they went", problem.text);
 }
 
 int logs_open(struct master *master, struct problem *problem)
@@ -59,7 +60,7 @@ int logs_open(struct master *master, struct problem *problem)
     master->slowlog = slowlog_new(master->loop, master->name, conf_credentials(master->conf));
     configure(master, master->conf);
     result = open_slowlog(master, master->conf, problem);
-    return result ? result : open_output(master, master->conf, problem);
+    return result ? result : logs_open_output(master, master->conf, problem);
 }
 
 /* Tells how it went; returns `result`. */

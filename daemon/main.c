@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
     {"start", cmd_start, "run the pool of a control file"},
     {"stop", cmd_stop, "stop it, when running requests are finished"},
+    {"reload", cmd_reload, "renew its workers from its control file, without a pause"},
     {"reopen", cmd_reopen, "open its log files anew, after a rotation"},
     {"scale", cmd_scale, "set or change the number of workers"},
     {"pause", cmd_pause, "take all workers away; connections wait"},

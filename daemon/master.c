@@ -269,9 +269,8 @@ static int open_pages(struct master *master, struct problem *problem)
     const char *observe = conf_text(master->conf, SETTING_ID_OBSERVE);
     if (strcmp(observe, "kernel") == 0)
         return 0;
-    master->pages.required = strcmp(observe, "preload") == 0;
     int result = pages_open(&master->pages, problem);
-    if (result == 0 || master->pages.required)
+    if (result == 0 || strcmp(observe, "preload") == 0)
         return result;
     log_warning("workers are observed from outside only: %s", problem->text);
     return 0;
@@ -310,6 +309,8 @@ static void init(struct master *master, const struct conf *conf, struct announce
     *master = (struct master){
         .loop = ev_default_loop(EVFLAG_NOENV),
         .conf = conf,
+        .live = conf,
+        .versions = {.first = conf},
         .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
         .listener = LISTENER_INIT,
@@ -378,7 +379,8 @@ static void fini(struct master *master)
     free(master->policy.slots);
     free(master->actions.items);
     free(master->events.items);
-    conf_free(master->live);
+    versions_fini(&master->versions);
+    reload_fini(&master->reload);
     ev_loop_destroy(master->loop);
 }
 

@@ -18,8 +18,10 @@
 #include "daemon/load.h"
 #include "daemon/orphans.h"
 #include "daemon/pages.h"
+#include "daemon/reload.h"
 #include "daemon/requests.h"
 #include "daemon/slowlog.h"
+#include "daemon/versions.h"
 #include "daemon/wakeup.h"
 #include "daemon/worker.h"
 #include "pool/policy.h"
@@ -35,8 +37,10 @@ struct event_queue {
 
 struct master {
     struct ev_loop *loop;
-    const struct conf *conf;  /* borrowed; what the workers are started from */
-    struct conf *live;        /* of the last reload, for the settings of class LIVE; owned; NULL: conf */
+    const struct conf *conf;  /* borrowed; of the start, for what stays until the end */
+    const struct conf *live;  /* borrowed; for the settings of class LIVE */
+    struct versions versions; /* what the workers are started from */
+    struct reload reload;
     struct settings settings; /* in effect */
     const char *name;         /* borrowed from conf, as is the next */
     const char *pidfile;      /* NULL: none, or not yet written */

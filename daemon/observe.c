@@ -52,9 +52,9 @@ static void note_unseen(struct master *master, uint32_t slot)
     log_warning("worker %u pid %ld does not load " PAGES_LIBRARY " (a static or setuid program, or Go): such "
                 "workers %s",
                 slot, (long)worker->pid,
-                master->pages.required ? "do not count as serving, for \"observe\" is \"preload\""
-                                       : "are observed from outside, and neither their requests nor "
-                                         "max_requests, timeout and slowlog are seen to");
+                worker->must_tell ? "do not count as serving, for \"observe\" is \"preload\""
+                                  : "are observed from outside, and neither their requests nor "
+                                    "max_requests, timeout and slowlog are seen to");
 }
 
 /* Not so long that the start would time out. */
@@ -75,9 +75,9 @@ static bool serves(struct master *master, struct look *look, uint32_t slot, int6
     bool serves = age_ms < alone_ms(master, worker) ? look_process_waits(look, worker->pid, &unreadable)
                                                     : look_serves(look, worker->pid, &unreadable);
     serves = serves || (unreadable && age_ms >= START_BLIND_MS);
-    if (serves && master->pages.required)
+    if (serves && worker->must_tell)
         note_unseen(master, slot);
-    return serves && !master->pages.required;
+    return serves && !worker->must_tell;
 }
 
 static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)

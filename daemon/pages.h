@@ -14,7 +14,6 @@
 #define PAGES_LIBRARY "libfcgipool_preload.so"
 
 struct pages {
-    bool required;          /* a worker without the library does not count as serving */
     char library[PATH_MAX]; /* "": none, all workers are observed by the kernel way */
     struct page_pool *pool; /* mapped; NULL: as above */
     int pool_fd;            /* owned; -1: none */

@@ -6,13 +6,14 @@
 #ifndef FCGIPOOL_DAEMON_RECENT_H
 #define FCGIPOOL_DAEMON_RECENT_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* So many are kept; longer ones are cut. */
 #define RECENT_LINES     20
 #define RECENT_LINE_SIZE 512
 
-/* Lines are kept from now on, or no longer, which forgets them. */
+/* Lines are kept from now on, or no longer, which forgets them, when as many have stopped as have started. */
 void recent_start(void);
 void recent_stop(void);
 
@@ -21,5 +22,8 @@ __attribute__((format(printf, 1, 2))) void recent_add(const char *format, ...);
 
 /* Prints them, the oldest first, each after two spaces. */
 void recent_print(FILE *stream);
+
+/* The last of them, at most so many, in one line; owned by the caller. */
+char *recent_text(size_t lines);
 
 #endif

@@ -1,86 +1,208 @@
 /* Reload; see reload.h. */
 #include "daemon/reload.h"
 
+#include "daemon/base/exit_code.h"
 #include "daemon/base/memory.h"
 #include "daemon/logs.h"
 #include "daemon/master.h"
+#include "daemon/recent.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Said as `check` says it. */
-static void log_problems(const struct problems *problems)
+/* So many of the last lines that tell why workers do not come up are part of the reason. */
+#define REASON_LINES 3
+
+/* Said as `check` says it. Returns the first fault, NULL if there is none; owned by the caller. */
+static char *log_problems(const struct problems *problems)
 {
+    char *first = NULL;
     for (size_t i = 0; i < problems->count; i++) {
-        char *text __attribute__((cleanup(memory_free_text))) = NULL;
+        const struct problem *problem = &problems->items[i];
+        char *text = NULL;
         size_t size;
         FILE *stream = memory_must(open_memstream(&text, &size));
-        problem_print(&problems->items[i], stream);
+        problem_print(problem, stream);
         fclose(stream);
-        log_line(problems->items[i].warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "reload: %.*s",
-                 (int)strcspn(text, "\n"), text);
+        text[strcspn(text, "\n")] = '\0';
+        log_line(problem->warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, "reload: %s", text);
+        if (first || problem->warning)
+            free(text);
+        else
+            first = text;
     }
+    return first;
 }
 
-/* Where the settings of class LIVE come from. */
-static const struct conf *in_effect(const struct master *master)
-{
-    return master->live ? master->live : master->conf;
-}
+/* ---- what has changed ---- */
 
-static void apply(struct master *master, const struct conf *new, enum setting_id id)
+/* Names it. Returns whether it has. */
+static bool name_change(const struct master *master, const struct conf *new, enum setting_id id)
 {
     const struct setting *setting = &settings_table[id];
-    if (setting_is_number(setting))
-        settings_set(&master->settings, id, settings_get(conf_settings(new), id));
-    log_info("reload: %s is in effect", setting->path);
+    bool waits = setting->reload == RELOAD_RESTART || setting->reload == RELOAD_LISTEN;
+    if (conf_equal(waits ? master->conf : master->live, new, id))
+        return false;
+    if (waits)
+        log_warning("reload: %s has changed, which is not yet possible without a restart; it stays as it was",
+                    setting->path);
+    else
+        log_info("reload: %s %s", setting->path,
+                 setting->reload == RELOAD_LIVE ? "is in effect" : "will be that of new workers");
+    return !waits;
 }
 
-/* Takes over what can change at once, and names the rest. Returns how many settings took effect. */
-static unsigned compare(struct master *master, const struct conf *new)
+/* The settings of class LIVE. A number of workers that was set by hand stays, unless the file has another
+ * one. */
+static void put_in_effect(struct master *master, const struct conf *conf)
 {
-    unsigned applied = 0;
-    for (enum setting_id id = 0; id < SETTING_IDS; id++) {
-        bool live = settings_table[id].reload == RELOAD_LIVE;
-        if (conf_equal(live ? in_effect(master) : master->conf, new, id))
-            continue;
-        if (live) {
-            apply(master, new, id);
-            applied++;
-        } else {
-            log_warning("reload: %s has changed, which is not yet possible without a restart; it stays as "
-                        "it was",
-                        settings_table[id].path);
-        }
-    }
-    return applied;
+    bool number_changed = !conf_equal(master->live, conf, SETTING_ID_workers_min);
+    for (enum setting_id id = 0; id < SETTING_IDS; id++)
+        if (settings_table[id].reload == RELOAD_LIVE && setting_is_number(&settings_table[id]))
+            settings_set(&master->settings, id, settings_get(conf_settings(conf), id));
+    master->live = conf;
+    logs_configure(master, conf);
+    master_settings(master);
+    if (number_changed)
+        master_scale(master, master->settings.workers_min, false);
+}
+
+/* ---- how it goes ---- */
+
+static const char *const phase_names[] = {"never", "trying", "replacing", "done", "failed"};
+
+static bool is_under_way(enum reload_phase phase)
+{
+    return phase == RELOAD_TRYING || phase == RELOAD_REPLACING;
+}
+
+/* What new workers complain of is kept as long as it may be a reason. */
+static void enter(struct reload *reload, enum reload_phase phase)
+{
+    if (is_under_way(phase) && !is_under_way(reload->phase))
+        recent_start();
+    if (!is_under_way(phase) && is_under_way(reload->phase))
+        recent_stop();
+    reload_fini(reload);
+    *reload = (struct reload){.phase = phase};
+}
+
+static void fail(struct reload *reload, int code, const char *reason)
+{
+    enter(reload, RELOAD_FAILED);
+    reload->code = code;
+    reload->reason = memory_must(strdup(reason));
+    log_error("reload: %s; everything stays as it was", reason);
+}
+
+/* What can be seen to be impossible before anything is changed. */
+static int prepare(struct master *master, const struct conf *new, struct problem *problem)
+{
+    const char *observe = conf_text(new, SETTING_ID_OBSERVE);
+    if (!master->pages.pool && strcmp(observe, "preload") == 0)
+        return problem_set(problem, -ENOTSUP,
+                           "observe: \"preload\" is possible after a restart only, where it was \"kernel\"");
+    return logs_open_output(master, new, problem);
 }
 
 static void adopt(struct master *master, struct conf *new)
 {
-    bool number_changed = !conf_equal(in_effect(master), new, SETTING_ID_workers_min);
-    unsigned applied = compare(master, new);
-    conf_free(master->live);
-    master->live = new;
-    logs_configure(master, new);
-    master_settings(master);
-    if (number_changed)
-        master_scale(master, master->settings.workers_min, false);
+    unsigned changed = 0;
+    for (enum setting_id id = 0; id < SETTING_IDS; id++)
+        changed += name_change(master, new, id);
+    log_info("reload: %u settings have changed; workers of generation %llu follow", changed,
+             (unsigned long long)master->policy.generations + 1);
+    versions_add(&master->versions, master->policy.generations + 1, new);
+    enter(&master->reload, RELOAD_TRYING);
+    put_in_effect(master, new);
+    master_event(master, EVENT_ROLL_OUT, 0, 0);
     master_event(master, EVENT_RESUME, 0, 0);
-    log_info("reload: done, %u settings changed", applied);
+    versions_prune(&master->versions, &master->policy);
 }
 
-void reload(struct master *master)
+/* Reads the file. Returns an exit code, with the reason. */
+static int read_anew(struct master *master, struct conf **ret_conf, struct problem *problem)
 {
     struct problems problems = PROBLEMS_INIT;
-    struct conf *new;
-    if (master->policy.state >= POOL_STOPPING)
-        return;
-    int result = conf_reload(master->conf, &problems, &new);
-    log_problems(&problems);
+    int result = conf_reload(master->conf, &problems, ret_conf);
+    char *fault __attribute__((cleanup(memory_free_text))) = log_problems(&problems);
     problems_fini(&problems);
     if (result)
-        log_error("reload: the control file is not valid; everything stays as it was");
-    else
+        return problem_set(problem, EXIT_BAD_CONFIG, "the control file is not valid%s%s", fault ? ": " : "",
+                           fault ? fault : "");
+    result = prepare(master, *ret_conf, problem);
+    if (result)
+        conf_free(*ret_conf);
+    return result ? EXIT_FAILED : 0;
+}
+
+int reload(struct master *master, struct problem *problem)
+{
+    struct conf *new;
+    int code = read_anew(master, &new, problem);
+    if (code == 0)
         adopt(master, new);
+    else if (is_under_way(master->reload.phase))
+        log_error("reload: %s; the reload that is under way goes on", problem->text);
+    else
+        fail(&master->reload, code, problem->text);
+    return code;
+}
+
+/* The one before is in effect again, and so are its limits. */
+static void go_back(struct master *master, enum reason reason)
+{
+    if (master->policy.candidate) {
+        log_warning("reload: the generation before fails, too: %s", reason_text(reason));
+        return; /* another one is being tried */
+    }
+    char *lines __attribute__((cleanup(memory_free_text))) = recent_text(REASON_LINES);
+    char *text __attribute__((cleanup(memory_free_text))) =
+        memory_text("%s%s%s", reason_text(reason), *lines ? ": " : "", lines);
+    fail(&master->reload, EXIT_FAILED, text);
+    put_in_effect(master, versions_of(&master->versions, master->policy.generation));
+}
+
+void reload_news(struct master *master, const struct action *action)
+{
+    struct reload *reload = &master->reload;
+    enum rollout_news news = action->number;
+    if (news == ROLLOUT_BACK) {
+        go_back(master, action->reason);
+    } else if (news == ROLLOUT_PROVED && reload->phase == RELOAD_TRYING) {
+        enter(reload, RELOAD_REPLACING);
+        log_info("reload: a worker of generation %llu accepts; the others follow",
+                 (unsigned long long)master->policy.generation);
+    } else if (news == ROLLOUT_DONE && reload->phase == RELOAD_REPLACING) {
+        enter(reload, RELOAD_DONE);
+        log_info("reload: done, the workers are of generation %llu",
+                 (unsigned long long)master->policy.generation);
+    }
+    versions_prune(&master->versions, &master->policy);
+}
+
+static json_int_t replaced(const struct policy *policy)
+{
+    json_int_t count = 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        count += policy->slots[i].state == SLOT_SERVING && policy->slots[i].generation == policy->generation;
+    return count;
+}
+
+json_t *reload_json(const struct master *master)
+{
+    const struct reload *reload = &master->reload;
+    if (reload->phase == RELOAD_NEVER)
+        return json_null();
+    return json_pack("{s:s,s:I,s:s?}", "state", phase_names[reload->phase], "replaced",
+                     reload->phase == RELOAD_TRYING ? (json_int_t)0 : replaced(&master->policy), "reason",
+                     reload->reason);
+}
+
+void reload_fini(struct reload *reload)
+{
+    free(reload->reason);
+    reload->reason = NULL;
 }

@@ -1,14 +1,45 @@
 /*
- * Reload (SIGHUP): the control file is read again. What does not validate is not adopted: every fault is
- * logged and the pool goes on as it was. Settings of reload class LIVE take effect at once; the others that
+ * Reload (SIGHUP, `fcgipool reload`): the control file is read again, and a new generation of workers is
+ * started from it, one after the other before those that it replaces (pool/rollout.h). What does not validate
+ * is not adopted: every fault is logged and the pool goes on as it was. Settings of reload class LIVE take
+ * effect at once, and are taken back with a generation that fails; those of class LISTEN and RESTART that
  * have changed are named in the log, and stay as they were.
  */
 #ifndef FCGIPOOL_DAEMON_RELOAD_H
 #define FCGIPOOL_DAEMON_RELOAD_H
 
+#include "daemon/base/problem.h"
+
+#include <jansson.h>
+
+struct action;
 struct master;
 
-/* A file that is valid also ends a pause. A pool that is stopping is left alone. */
-void reload(struct master *master);
+enum reload_phase {
+    RELOAD_NEVER,
+    RELOAD_TRYING,    /* one worker of the new generation has to accept */
+    RELOAD_REPLACING, /* it does; the others follow */
+    RELOAD_DONE,
+    RELOAD_FAILED,
+};
+
+/* How the last reload is going, or went. */
+struct reload {
+    enum reload_phase phase;
+    int code;     /* FAILED: an exit code */
+    char *reason; /* FAILED: why; owned */
+};
+
+/* Begins, and returns 0; one that is under way is superseded. Or an exit code, with the reason: what is under
+ * way goes on. A file that is valid also ends a pause. */
+int reload(struct master *master, struct problem *problem);
+
+/* The policy tells what becomes of the new generation. */
+void reload_news(struct master *master, const struct action *action);
+
+/* {"state","generation","replaced","reason"}, null before the first reload. */
+json_t *reload_json(const struct master *master);
+
+void reload_fini(struct reload *reload);
 
 #endif

@@ -52,8 +52,10 @@ static void on_hangup(struct master *master, const struct signalfd_siginfo *info
             on_stop(master, info);
         return;
     }
+    struct problem problem;
     log_signal(info, "reload");
-    reload(master);
+    if (master->policy.state < POOL_STOPPING)
+        (void)reload(master, &problem); /* it was logged */
 }
 
 static void on_window_change(struct master *master, const struct signalfd_siginfo *info)

@@ -173,5 +173,6 @@ json_t *status_json(const struct master *master)
                              "workers", workers_json(master),                                         //
                              "orphans", (json_int_t)master->orphans.left);
     add_work(json, master);
+    json_object_set_new(json, "reload", reload_json(master));
     return json;
 }

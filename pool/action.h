@@ -13,6 +13,13 @@ enum action_type {
     ACTION_TYPES
 };
 
+/* What becomes of a new generation, for ACTION_ROLLOUT. */
+enum rollout_news {
+    ROLLOUT_PROVED, /* its first worker accepts: workers are started from it now */
+    ROLLOUT_DONE,   /* no worker that serves is of another one */
+    ROLLOUT_BACK,   /* it has failed: the one before is in effect, still or again */
+};
+
 struct action {
     enum action_type type;
     enum reason reason;

@@ -7,12 +7,14 @@
 #include "pool/policy_balance.h"
 #include "pool/policy_want.h"
 #include "pool/recycle.h"
+#include "pool/rollout.h"
 
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
                  uint32_t slot_count, uint64_t seed)
 {
     *policy = (struct policy){
         .settings = settings,
+        .generations = 1,
         .generation = 1,
         .ceiling = INT64_MAX,
         .spawn_reason = REASON_START,
@@ -72,25 +74,36 @@ static void on_time(struct policy *policy, const struct event *event, struct act
 static void on_ready(struct policy *policy, const struct event *event, struct actions *actions)
 {
     struct slot *slot = event_slot(policy, event);
-    (void)actions;
     if (!slot || slot->state != SLOT_STARTING)
         return;
     scaling_started(&policy->scaling, event->now_ms - slot->spawned_ms);
     policy_move(policy, slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
+    if (rollout_is_canary(policy, slot))
+        rollout_proved(policy, event->now_ms, actions);
     backoff_accepted(&policy->backoff);
 }
 
-static void start_failed(struct policy *policy, const struct slot *slot, int64_t now_ms)
+/* What a worker does tells of those to come. */
+static bool is_of_now(const struct policy *policy, const struct slot *slot)
+{
+    return slot->generation == policy->generation;
+}
+
+static void start_failed(struct policy *policy, const struct slot *slot, enum reason reason, int64_t now_ms,
+                         struct actions *actions)
 {
     policy->stats.start_failed++;
-    backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
+    if (rollout_is_canary(policy, slot))
+        rollout_failed(policy, reason, actions);
+    else if (is_of_now(policy, slot))
+        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
 /* Who leaves by itself after a request, as at a limit of its own, works; whatever failed before it. */
 static void left_unasked(struct policy *policy, const struct slot *slot, enum exit_cause cause,
                          int64_t now_ms)
 {
-    bool young = slot->state == SLOT_STARTING || slot->deadline_ms != NEVER_MS;
+    bool young = is_of_now(policy, slot) && (slot->state == SLOT_STARTING || slot->deadline_ms != NEVER_MS);
     bool failed = cause == EXIT_CAUSE_CODE || cause == EXIT_CAUSE_SIGNAL;
     policy->stats.left += !failed;
     policy->stats.crashed += failed;
@@ -108,16 +121,17 @@ static void on_exited(struct policy *policy, const struct event *event, struct a
 {
     struct slot *slot = event_slot(policy, event);
     enum exit_cause cause = (enum exit_cause)event->number;
-    (void)actions;
     ASSERT(cause < EXIT_CAUSES);
     if (!slot)
         return;
     if (slot_is_leaving(slot))
         policy->stats.retired++;
     else if (slot->state == SLOT_STARTING && cause != EXIT_CAUSE_SERVED)
-        start_failed(policy, slot, event->now_ms);
+        start_failed(policy, slot, REASON_CANARY_FAILED, event->now_ms, actions);
     else
         left_unasked(policy, slot, cause, event->now_ms);
+    if (rollout_is_canary(policy, slot))
+        rollout_proved(policy, event->now_ms, actions);
     if (slot_is_capacity(slot))
         policy->spawn_reason = REASON_REPLACE;
     policy_move(policy, slot, SLOT_STEP_EXIT, NEVER_MS);
@@ -126,10 +140,9 @@ static void on_exited(struct policy *policy, const struct event *event, struct a
 static void on_spawn_failed(struct policy *policy, const struct event *event, struct actions *actions)
 {
     struct slot *slot = event_slot(policy, event);
-    (void)actions;
     if (!slot)
         return;
-    start_failed(policy, slot, event->now_ms);
+    start_failed(policy, slot, REASON_CANARY_FAILED, event->now_ms, actions);
     policy_move(policy, slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
@@ -141,7 +154,7 @@ static void on_recycle(struct policy *policy, const struct event *event, struct 
            event->number == REASON_NONE);
     bool forgiven = event->number == REASON_NONE;
     if (slot && slot_is_capacity(slot) && slot->due == (forgiven ? REASON_MAX_REQUESTS : REASON_NONE))
-        policy_mark(policy, slot, (enum reason)event->number);
+        policy_mark(policy, slot, forgiven ? rollout_due(policy, slot) : (enum reason)event->number);
 }
 
 /* A request is older than `timeout`, and nothing else is in the worker's hand that is worth waiting for. */
@@ -213,7 +226,7 @@ static void limit_slot(struct policy *policy, struct slot *slot, int64_t now_ms)
     if (!settings->timeout_ms)
         slot->overdue_ms = NEVER_MS;
     if (!recycle_is_still_due(policy, slot, now_ms))
-        policy_mark(policy, slot, REASON_NONE);
+        policy_mark(policy, slot, rollout_due(policy, slot));
 }
 
 static void on_settings(struct policy *policy, const struct event *event, struct actions *actions)
@@ -225,11 +238,18 @@ static void on_settings(struct policy *policy, const struct event *event, struct
     policy_want(policy, policy->floor, event->now_ms, actions);
 }
 
+static void on_roll_out(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    if (policy->state < POOL_STOPPING)
+        rollout_begin(policy, event->now_ms, actions);
+}
+
 static void on_pause(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    (void)event, (void)actions;
-    if (policy->state < POOL_STOPPING)
-        policy->resting = true;
+    if (policy->state >= POOL_STOPPING)
+        return;
+    policy->resting = true;
+    rollout_cancel(policy, REASON_PAUSE, event->now_ms, actions);
 }
 
 /* What failed before the pause does not hold up anybody after it. */
@@ -255,6 +275,7 @@ static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *ac
     for (uint32_t i = 0; i < policy->slot_count; i++)
         if (policy->slots[i].state == SLOT_RETIRING)
             policy->slots[i].deadline_ms = earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
+    rollout_cancel(policy, REASON_STOP, now_ms, actions);
     policy_act(ACTION_REFUSE, 0, REASON_STOP, actions);
 }
 
@@ -323,6 +344,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
     [EVENT_SCALE_TO] = on_scale_to,
     [EVENT_SCALE_BY] = on_scale_by,
     [EVENT_SETTINGS] = on_settings,
+    [EVENT_ROLL_OUT] = on_roll_out,
     [EVENT_PAUSE] = on_pause,
     [EVENT_RESUME] = on_resume,
     [EVENT_STOP] = on_stop,
@@ -336,7 +358,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
 static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
 {
     if (slot->state == SLOT_STARTING) {
-        start_failed(policy, slot, now_ms);
+        start_failed(policy, slot, REASON_START_TIMEOUT, now_ms, actions);
         policy_abort(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
                      actions);
     } else if (slot->state == SLOT_SERVING) { /* probation is over */
@@ -390,7 +412,9 @@ void policy_step(struct policy *policy, const struct event *event, struct action
     on_event[event->type](policy, event, actions);
     expire_all(policy, event->now_ms, actions);
     policy_want_pass(policy, event->now_ms, actions);
+    rollout_turn(policy, event->now_ms, actions);
     policy_balance(policy, event->now_ms, actions);
+    rollout_end(policy, actions);
     enum pool_state state = state_now(policy);
     if (state != policy->state)
         act_state(policy, state, actions);

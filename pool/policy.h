@@ -53,7 +53,10 @@ struct policy {
     int64_t wanted; /* so many, by floor and load */
     int64_t ceiling; /* no more than so many for the load, by memory */
     uint64_t incarnations;
-    uint64_t generation;
+    uint64_t generations;     /* how many there were */
+    uint64_t generation;      /* that workers are started from */
+    uint64_t candidate;       /* the canary's; 0: there is to be none */
+    uint64_t fallback;        /* the one before, while workers are not yet all of `generation`; 0: they are */
     enum reason spawn_reason; /* why capacity is missing */
     uint64_t chance;          /* state of the random numbers that make the workers' shares of jitter */
     struct backoff backoff;
@@ -96,8 +99,8 @@ uint32_t policy_live(const struct policy *policy);
 /* Workers that serve or are about to. */
 int64_t policy_capacity(const struct policy *policy);
 
-/* Workers that are to run now: those that are wanted and the successors of those that are due, or none in a
- * pause. */
+/* Workers that are to run now: those that are wanted, the successors of those that are due and a canary, or
+ * none in a pause. */
 int64_t policy_target(const struct policy *policy);
 
 /* True when as many serve as are wanted, and none leaves but those that were replaced: what was asked for by

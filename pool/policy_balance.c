@@ -4,9 +4,10 @@
 #include "pool/assert.h"
 #include "pool/policy_act.h"
 #include "pool/recycle.h"
+#include "pool/rollout.h"
 
 /* True when `a` is to be retired rather than `b`: one that does not serve yet, then one that is due anyway,
- * then one that is idle, then the oldest generation, then the oldest worker. */
+ * then one that is idle, then the oldest worker. */
 static bool is_less_wanted(const struct slot *a, const struct slot *b)
 {
     if (a->state != b->state)
@@ -15,20 +16,19 @@ static bool is_less_wanted(const struct slot *a, const struct slot *b)
         return a->due != REASON_NONE;
     if (a->busy != b->busy)
         return b->busy;
-    if (a->generation != b->generation)
-        return a->generation < b->generation;
     return a->incarnation < b->incarnation;
 }
 
 static void shrink(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    struct slot *least = &policy->slots[0];
-    for (uint32_t i = 1; i < policy->slot_count; i++) {
+    struct slot *least = NULL;
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (slot_is_capacity(slot) && (!slot_is_capacity(least) || is_less_wanted(slot, least)))
+        if (slot_is_capacity(slot) && !rollout_is_canary(policy, slot) &&
+            (!least || is_less_wanted(slot, least)))
             least = slot;
     }
-    ASSERT(slot_is_capacity(least));
+    ASSERT(least);
     policy_retire(policy, least, policy->resting ? REASON_PAUSE : REASON_SCALE_DOWN, now_ms, actions);
 }
 
@@ -63,6 +63,25 @@ static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
     return limit - policy_count(policy, SLOT_STARTING);
 }
 
+static struct slot *empty_slot(const struct policy *policy)
+{
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        if (policy->slots[i].state == SLOT_EMPTY)
+            return &policy->slots[i];
+    return NULL;
+}
+
+/* It comes before other successors, and does not wait for what those that fail have to wait for. */
+static void start_canary(struct policy *policy, int64_t now_ms, struct actions *actions)
+{
+    struct slot *slot = empty_slot(policy);
+    int64_t successors = policy_capacity(policy) - policy->wanted;
+    if (slot && policy->candidate && !rollout_has_canary(policy) &&
+        recycle_room(policy) > (successors > 0 ? successors : 0) &&
+        policy_count(policy, SLOT_STARTING) < policy->settings->max_starting)
+        policy_spawn(policy, slot, policy->candidate, REASON_CANARY, now_ms, actions);
+}
+
 static void grow(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
     int64_t capacity = policy_capacity(policy), target = policy_target(policy);
@@ -71,9 +90,9 @@ static void grow(struct policy *policy, int64_t now_ms, struct actions *actions)
         target = capacity + allowed;
     for (uint32_t i = 0; i < policy->slot_count && capacity < target; i++) {
         if (policy->slots[i].state == SLOT_EMPTY) {
-            bool successor = capacity >= policy->wanted;
-            policy_spawn(policy, &policy->slots[i], successor ? REASON_SUCCEED : policy->spawn_reason, now_ms,
-                         actions);
+            bool successor = capacity - rollout_has_canary(policy) >= policy->wanted;
+            policy_spawn(policy, &policy->slots[i], policy->generation,
+                         successor ? REASON_SUCCEED : policy->spawn_reason, now_ms, actions);
             capacity++;
         }
     }
@@ -90,6 +109,7 @@ void policy_balance(struct policy *policy, int64_t now_ms, struct actions *actio
             shrink(policy, now_ms, actions);
     forget_failures(policy);
     recycle(policy, now_ms, actions);
+    start_canary(policy, now_ms, actions);
     grow(policy, now_ms, actions);
 }
 

@@ -2,6 +2,7 @@
 #include "pool/policy.h"
 
 #include "pool/recycle.h"
+#include "pool/rollout.h"
 
 #include <string.h>
 
@@ -23,15 +24,27 @@ static const char *check_slot(const struct policy *policy, const struct slot *sl
         return "SIGKILL follows SIGABRT within abort_timeout";
     if (slot->recycled && !slot_is_leaving(slot))
         return "who was replaced is leaving";
+    if (slot->generation > policy->generations)
+        return "generations come from the pool's serial";
+    if (slot->due == REASON_NONE && rollout_due(policy, slot) != REASON_NONE)
+        return "who is of a former generation is due";
     return NULL;
 }
 
 /* Successors, and those whom others have succeeded. */
 static bool too_many_recycle(const struct policy *policy)
 {
-    int64_t successors = policy_capacity(policy) - policy->wanted;
+    int64_t successors = policy_capacity(policy) - policy->wanted - rollout_has_canary(policy);
     return successors > 0 &&
            successors + recycle_leaving(policy) > recycle_limit(policy->settings, policy->wanted);
+}
+
+static uint32_t canaries(const struct policy *policy)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        count += rollout_is_canary(policy, &policy->slots[i]);
+    return count;
 }
 
 static bool counts_hold(const struct policy *policy)
@@ -53,6 +66,8 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
     }
     if (!counts_hold(policy))
         return "the counts are those of the slots";
+    if (canaries(policy) > 1)
+        return "there is one canary";
     if (policy->wanted < policy->floor)
         return "no fewer workers than the floor";
     if (!settings_static(policy->settings) && policy->wanted > policy->settings->workers_max)

@@ -3,6 +3,7 @@
 
 #include "pool/assert.h"
 #include "pool/recycle.h"
+#include "pool/rollout.h"
 
 static const char *const pool_state_names[POOL_STATES] = {
 #define POOL_STATE(id, name) [POOL_##id] = name,
@@ -44,7 +45,7 @@ int64_t policy_capacity(const struct policy *policy)
 
 int64_t policy_target(const struct policy *policy)
 {
-    return policy->resting ? 0 : policy->wanted + recycle_successors(policy);
+    return policy->resting ? 0 : policy->wanted + recycle_successors(policy) + rollout_has_canary(policy);
 }
 
 bool policy_is_settled(const struct policy *policy)

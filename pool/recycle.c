@@ -3,6 +3,7 @@
 
 #include "pool/assert.h"
 #include "pool/chance.h"
+#include "pool/rollout.h"
 
 /* ---- shares of jitter ---- */
 
@@ -87,6 +88,8 @@ bool recycle_is_still_due(const struct policy *policy, const struct slot *slot, 
         return policy->settings->max_memory > 0;
     if (slot->due == REASON_MAX_LIFETIME)
         return end_of_life(policy, slot) <= now_ms;
+    if (slot->due == REASON_GENERATION)
+        return true;
     return policy->settings->timeout_ms > 0;
 }
 
@@ -109,11 +112,16 @@ int64_t recycle_leaving(const struct policy *policy)
     return count;
 }
 
+int64_t recycle_room(const struct policy *policy)
+{
+    return recycle_limit(policy->settings, policy->wanted) - recycle_leaving(policy);
+}
+
 int64_t recycle_successors(const struct policy *policy)
 {
     if (policy->state >= POOL_STOPPING || !policy->due)
         return 0;
-    int64_t room = recycle_limit(policy->settings, policy->wanted) - recycle_leaving(policy);
+    int64_t room = recycle_room(policy) - rollout_has_canary(policy);
     return room <= 0 ? 0 : policy->due < room ? policy->due : room;
 }
 
@@ -138,6 +146,8 @@ void recycle_count(struct policy *policy, struct slot *slot)
         stats->recycled_lifetime++;
     else if (slot->due == REASON_MAX_MEMORY)
         stats->recycled_memory++;
+    else if (slot->due == REASON_GENERATION)
+        stats->recycled_reload++;
     else
         stats->recycled_timeout++;
 }

@@ -1,8 +1,8 @@
 /*
  * Who is to be replaced, and how many at a time: workers at max_requests, max_memory or max_lifetime, and
- * those that have a request older than `timeout` beside others. A worker that is due serves on until its
- * successor accepts; max_recycling counts both, from the start of the one to the end of the other. A part of
- * the policy.
+ * those that have a request older than `timeout` beside others, and former generations. A worker that is due
+ * serves on until its successor accepts; max_recycling counts both, from the start of the one to the end of
+ * the other. A part of the policy.
  */
 #ifndef FCGIPOOL_POOL_RECYCLE_H
 #define FCGIPOOL_POOL_RECYCLE_H
@@ -30,7 +30,11 @@ int64_t recycle_limit(const struct settings *settings, int64_t workers);
 /* Workers that were replaced and are not gone yet. */
 int64_t recycle_leaving(const struct policy *policy);
 
-/* How many successors are to run now, beside the workers that are wanted, unless the pool is paused. */
+/* How many successors there may be now, a canary included; may be negative when max_recycling was lowered. */
+int64_t recycle_room(const struct policy *policy);
+
+/* How many successors of workers that are due are to run now, beside the workers that are wanted, unless the
+ * pool is paused. */
 int64_t recycle_successors(const struct policy *policy);
 
 /* The serving worker whose turn it is to be replaced, the oldest of those that are due; NULL: none. */

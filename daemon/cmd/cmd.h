@@ -7,6 +7,7 @@
 
 int cmd_check(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
 int cmd_reopen(int argc, char **argv);
 int cmd_request(int argc, char **argv);
 int cmd_resume(int argc, char **argv);

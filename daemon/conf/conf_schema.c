@@ -37,7 +37,7 @@ static const struct {
 /* Reload class in words. */
 static const char *const reloads[] = {
     [RELOAD_LIVE] = "A reload applies it at once.",
-    [RELOAD_WORKERS] = "A change needs new workers: for now, a restart.",
+    [RELOAD_WORKERS] = "A reload applies a change to new workers.",
     [RELOAD_LISTEN] = "A change needs a new socket: for now, a restart.",
     [RELOAD_RESTART] = "A change needs a restart.",
 };

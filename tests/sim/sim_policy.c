@@ -24,6 +24,20 @@ static bool may_start(void)
            policy_count(policy, SLOT_STARTING) < world.settings.max_starting;
 }
 
+/* A generation that has proved itself is in effect for all in the end: who is of another is due, or replaced.
+ */
+static void check_generations(void)
+{
+    const struct policy *policy = &world.policy;
+    bool mixed = false;
+    for (int i = 0; i < SLOTS; i++)
+        mixed |= slot_is_capacity(&world.slots[i]) && world.slots[i].generation != policy->generation &&
+                 world.slots[i].generation != policy->candidate && world.slots[i].due == REASON_NONE;
+    expect(!mixed, "who is of another generation has to go");
+    expect(!policy->candidate || (policy->state < POOL_STOPPING && !policy->resting),
+           "a canary is tried while the pool runs");
+}
+
 /* A row of failed starts has an end: somebody tries again, or has to prove himself. */
 static void check_failures(void)
 {
@@ -64,6 +78,7 @@ static void step_event(const struct event *event)
     expect(policy_count(&world.policy, SLOT_STARTING) <= world.settings.max_starting, "max_starting is kept");
     check_limits();
     check_failures();
+    check_generations();
     if (world.stop_limit_ms != NEVER_MS)
         expect(world.policy.state == POOL_STOPPED || world.now_ms <= world.stop_limit_ms,
                "a stop ends within graceful_timeout + abort_timeout + 1 s");
@@ -209,8 +224,10 @@ static void outsider_acts(void)
         }
     } else if (dice <= 92) {
         step(percent(60) ? EVENT_RESUME : EVENT_PAUSE, 0, 0, 0);
-    } else if (dice <= 94) {
+    } else if (dice <= 93) {
         step(EVENT_QUEUE_WAITING, 0, 0, 0);
+    } else if (dice <= 94) {
+        step(EVENT_ROLL_OUT, 0, 0, 0);
     } else if (dice <= 96 && world.stop_began_ms == NEVER_MS) {
         change_settings();
     } else if (dice <= 98) {
@@ -257,7 +274,9 @@ int main(int argc, char **argv)
     while (world.steps < steps)
         live(steps);
     printf("sim_policy: seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64
-           " pool lives, no broken invariant; %" PRIu64 " workers replaced, %" PRIu64 " aborted at timeout\n",
-           seed, world.steps, world.lives, world.replaced, world.timeouts);
+           " pool lives, no broken invariant; %" PRIu64 " workers replaced, %" PRIu64
+           " aborted at timeout; generations: %" PRIu64 " proved, %" PRIu64 " done, %" PRIu64 " given up\n",
+           seed, world.steps, world.lives, world.replaced, world.timeouts, world.rollouts[ROLLOUT_PROVED],
+           world.rollouts[ROLLOUT_DONE], world.rollouts[ROLLOUT_BACK]);
     return 0;
 }

@@ -91,6 +91,7 @@ void world_begin_life(void)
     world.stop_began_ms = world.stop_limit_ms = world.queue_empty_ms = NEVER_MS;
     world.refused = false;
     world.crash_loop = percent(10);
+    world.sound = percent(50) ? 0 : (uint64_t)between(1, 4);
     for (int i = 0; i < SLOTS; i++)
         world.processes[i] = (struct process){0};
     policy_init(&world.policy, &world.settings, world.slots, SLOTS, chance_next(&chance_state));
@@ -132,7 +133,8 @@ static void take_spawn(const struct action *action)
 {
     struct process *process = &world.processes[action->slot];
     expect(process->incarnation == 0, "one live worker a slot");
-    expect(world.policy.backoff.until_ms <= world.now_ms, "no start before the backoff's pause is over");
+    expect(action->reason == REASON_CANARY || world.policy.backoff.until_ms <= world.now_ms,
+           "no start before the backoff's pause is over");
     *process = (struct process){
         .incarnation = action->incarnation,
         .spawned_ms = world.now_ms,
@@ -141,7 +143,7 @@ static void take_spawn(const struct action *action)
         .exit_ms = percent(30) ? world.now_ms + between(0, 60000) : NEVER_MS,
         .cause = (enum exit_cause)between(0, EXIT_CAUSES - 1),
     };
-    if (world.crash_loop) {
+    if (world.crash_loop && world.slots[action->slot].generation != world.sound) {
         process->exit_ms = world.now_ms + between(0, 5);
         process->cause = EXIT_CAUSE_CODE;
     }
@@ -164,6 +166,9 @@ static void take_replacement(struct process *process, enum reason reason)
     if (reason == REASON_MAX_LIFETIME)
         expect(settings->max_lifetime_ms && world.now_ms >= process->spawned_ms + settings->max_lifetime_ms,
                "who is replaced for its age is old");
+    else if (reason == REASON_GENERATION)
+        expect(world.slots[process - world.processes].generation != world.policy.generation,
+               "who is replaced for its generation is of another");
     else
         expect(process->at_limit, "who is replaced has reached a limit");
 }
@@ -229,6 +234,17 @@ static void take_saturated(const struct action *action)
     expect(action->number == world.policy.saturation.lasts, "saturation is told when it begins and ends");
 }
 
+/* One after the other, and none without an end. */
+static void take_rollout(const struct action *action)
+{
+    world.rollouts[action->number]++;
+    if (action->number == ROLLOUT_BACK)
+        expect(action->reason != REASON_NONE, "there is a reason to go back");
+    else
+        expect(!world.policy.candidate || action->number == ROLLOUT_DONE,
+               "who has proved itself is no candidate");
+}
+
 static void take_state(const struct action *action)
 {
     (void)action;
@@ -239,7 +255,7 @@ void world_take_actions(void)
     static void (*const take[ACTION_TYPES])(const struct action *) = {
         [ACTION_WANT] = take_want,   [ACTION_SPAWN] = take_spawn,         [ACTION_RETIRE] = take_retire,
         [ACTION_ABORT] = take_abort, [ACTION_KILL] = take_kill,           [ACTION_REFUSE] = take_refuse,
-        [ACTION_STATE] = take_state, [ACTION_SATURATED] = take_saturated,
+        [ACTION_STATE] = take_state, [ACTION_SATURATED] = take_saturated, [ACTION_ROLLOUT] = take_rollout,
     };
     for (uint32_t i = 0; i < world.actions.count; i++)
         take[world.actions.items[i].type](&world.actions.items[i]);

@@ -36,7 +36,9 @@ struct world {
     int64_t stop_began_ms, stop_limit_ms; /* NEVER_MS: not stopping */
     int64_t queue_empty_ms;               /* NEVER_MS: not refusing, or seen empty already */
     bool refused;
-    bool crash_loop; /* every start fails */
+    bool crash_loop;      /* every start fails */
+    uint64_t sound;       /* but in this generation */
+    uint64_t rollouts[3]; /* enum rollout_news */
     uint64_t steps, lives, replaced, timeouts;
 };
 

@@ -53,14 +53,14 @@ def test_who_has_no_successor_stays(make_pool, make_load, directory):
     """While starts fail the old workers serve on, and are replaced as soon as it works again."""
     broken = directory / "broken"
     command = ["/bin/sh", "-c", f"[ ! -e {broken} ] || exit 3; exec {build.worker('echo_fcgx')}"]
-    pool = make_pool(command=command, workers=3, failures=2, backoff={"initial": "10ms", "max": "100ms"}).up()
+    pool = make_pool(command=command, workers=3, failures=2, backoff={"initial": "10ms", "max": "100ms"},
+                     max_lifetime="1s").up()
     load = make_load(pool.address, clients=4)
-    before = pool.serving()
     broken.touch()
-    pool.write(max_lifetime="100ms")
-    pool.send_signal(signal.SIGHUP)
-    status = pool.wait_status(lambda status: status["state"] == "failing" and status["counters"]["start_failed"] > 4)
-    assert pool.serving(status) == before
+    failing = pool.wait_status(lambda status: status["state"] == "failing", what="failing")
+    before, failed = pool.serving(failing), failing["counters"]["start_failed"]
+    status = pool.wait_status(lambda status: status["counters"]["start_failed"] > failed + 2, what="more of it")
+    assert pool.serving(status) == before and len(before) == 3
     broken.unlink()
     status = pool.wait_status(lambda status: not set(before) & set(pool.serving(status)), what="successors")
     assert status["state"] == "running" and len(pool.serving(status)) >= 3

@@ -33,6 +33,24 @@ static void test_only_while_started(void **state)
     assert_string_equal(print(), "");
     recent_start();
     assert_string_equal(print(), "");
+    recent_stop();
+}
+
+/* Of two who want them the last one ends it. */
+static void test_until_nobody_wants_them(void **state)
+{
+    (void)state;
+    recent_start();
+    recent_add("one");
+    recent_start();
+    recent_add("two");
+    recent_stop();
+    recent_add("three");
+    char *text = recent_text(2);
+    assert_string_equal(text, "two; three");
+    free(text);
+    recent_stop();
+    assert_string_equal(print(), "");
 }
 
 static void test_the_last_ones_oldest_first(void **state)
@@ -46,6 +64,7 @@ static void test_the_last_ones_oldest_first(void **state)
         for (int i = count > RECENT_LINES ? count - RECENT_LINES : 0; i < count; i++)
             snprintf(expected + strlen(expected), 16, "  %d\n", i);
         assert_string_equal(print(), expected);
+        recent_stop();
     }
 }
 
@@ -59,6 +78,7 @@ static void test_long_and_unprintable_lines(void **state)
     recent_start();
     recent_add("%s", text);
     assert_string_equal(print(), expected);
+    recent_stop();
     recent_start();
     recent_add("\033[31m\tred\n\x9b\xc2\x9b \xc3\xbc");
     assert_string_equal(print(), "  ?[31m\tred???? \xc3\xbc\n");
@@ -68,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_while_started),
+        cmocka_unit_test(test_until_nobody_wants_them),
         cmocka_unit_test(test_the_last_ones_oldest_first),
         cmocka_unit_test(test_long_and_unprintable_lines),
     };

@@ -54,7 +54,8 @@ static void passes(int64_t ms)
     happens(EVENT_TIME, 0, 0);
 }
 
-/* The actions of the last step, as "spawn 0, spawn 1"; pool states as "=running". */
+/* The actions of the last step, as "spawn 0, spawn 1"; pool states as "=running", what becomes of a
+ * generation as "proved", "done", "back". */
 static void assert_actions(const char *expected)
 {
     static const char *const names[] = {
@@ -62,6 +63,7 @@ static void assert_actions(const char *expected)
 #include "pool/action.def"
 #undef ACTION
     };
+    static const char *const news[] = {"proved", "done", "back"};
     char text[1024] = "";
     for (uint32_t i = 0; i < actions.count; i++) {
         const struct action *action = &actions.items[i];
@@ -72,6 +74,8 @@ static void assert_actions(const char *expected)
                      pool_state_name(action->number));
         else if (action->type == ACTION_SATURATED)
             snprintf(text + length, sizeof text - length, "%ssaturated %u", separator, action->number);
+        else if (action->type == ACTION_ROLLOUT)
+            snprintf(text + length, sizeof text - length, "%s%s", separator, news[action->number]);
         else if (action->type == ACTION_WANT)
             snprintf(text + length, sizeof text - length, "%s%u wanted", separator, action->number);
         else if (action->type == ACTION_REFUSE)

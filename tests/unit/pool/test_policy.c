@@ -214,16 +214,6 @@ static void who_does_not_serve_yet_is_retired_first(void **state)
     assert_states(0, 3, 1);
 }
 
-static void an_older_generation_is_retired_first(void **state)
-{
-    (void)state;
-    run();
-    policy.slots[0].generation = 2;
-    policy.slots[1].generation = 2;
-    happens(EVENT_SCALE_TO, 0, 2);
-    assert_actions("2 wanted, retire 2");
-}
-
 static void a_static_pool_scales_from_1_to_the_capacity(void **state)
 {
     (void)state;
@@ -660,7 +650,6 @@ int main(void)
         TEST(a_failing_pool_that_lost_its_probe_after_the_row_ended_starts_again),
         TEST(scale_up_starts_and_scale_down_retires),
         TEST(who_does_not_serve_yet_is_retired_first),
-        TEST(an_older_generation_is_retired_first),
         TEST(a_static_pool_scales_from_1_to_the_capacity),
         TEST(a_dynamic_pool_scales_its_floor_up_to_max),
         TEST(dying_workers_are_no_capacity_but_take_their_slots),

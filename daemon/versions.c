@@ -1,0 +1,48 @@
+/* The control file, by generation; see versions.h. */
+#include "daemon/versions.h"
+
+#include "daemon/base/memory.h"
+#include "pool/assert.h"
+
+#include <stdlib.h>
+
+void versions_add(struct versions *versions, uint64_t generation, struct conf *conf)
+{
+    versions->items =
+        memory_must(reallocarray(versions->items, versions->count + 1, sizeof *versions->items));
+    versions->items[versions->count++] = (struct version){.generation = generation, .conf = conf};
+}
+
+const struct conf *versions_of(const struct versions *versions, uint64_t generation)
+{
+    for (size_t i = 0; i < versions->count; i++)
+        if (versions->items[i].generation == generation)
+            return versions->items[i].conf;
+    ASSERT(generation == 1);
+    return versions->first;
+}
+
+static bool is_wanted(const struct policy *policy, uint64_t generation)
+{
+    return generation == policy->generation || generation == policy->candidate ||
+           generation == policy->fallback;
+}
+
+void versions_prune(struct versions *versions, const struct policy *policy)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < versions->count; i++) {
+        if (is_wanted(policy, versions->items[i].generation))
+            versions->items[kept++] = versions->items[i];
+        else
+            conf_free(versions->items[i].conf);
+    }
+    versions->count = kept;
+}
+
+void versions_fini(struct versions *versions)
+{
+    for (size_t i = 0; i < versions->count; i++)
+        conf_free(versions->items[i].conf);
+    free(versions->items);
+}
