@@ -146,10 +146,10 @@ void master_scale(struct master *master, int64_t number, bool relative)
     master_event(master, relative ? EVENT_SCALE_BY : EVENT_SCALE_TO, 0, number);
 }
 
-void master_settings(struct master *master)
+void master_settings(struct master *master, enum event_type event)
 {
     reserve(master, master->policy.wanted);
-    master_event(master, EVENT_SETTINGS, 0, 0);
+    master_event(master, event, 0, 0);
     requests_limit(master);
     load_adjust(master);
     weigh_start(master);

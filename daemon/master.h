@@ -107,7 +107,8 @@ void master_orphans_gone(struct master *master);
  * +-POLICY_WORKERS_MAX. */
 void master_scale(struct master *master, int64_t number, bool relative);
 
-/* The settings have new values: makes room for what they ask for, and tells the policy. */
-void master_settings(struct master *master);
+/* The settings have new values: makes room for what they ask for, and tells the policy by `event`, SETTINGS
+ * or ROLL_OUT. */
+void master_settings(struct master *master, enum event_type event);
 
 #endif

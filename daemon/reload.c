@@ -54,9 +54,10 @@ static bool name_change(const struct master *master, const struct conf *new, enu
     return !waits;
 }
 
-/* The settings of class LIVE. A number of workers that was set by hand stays, unless the file has another
- * one. */
-static void put_in_effect(struct master *master, const struct conf *conf)
+/* The settings of class LIVE. `floor` workers are asked for where `conf` has another number than was in
+ * effect, unless another one was set by hand since. Returns false when that was no more so in the end. */
+static bool put_in_effect(struct master *master, const struct conf *conf, enum event_type event,
+                          int64_t floor)
 {
     bool number_changed = !conf_equal(master->live, conf, SETTING_ID_workers_min);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
@@ -64,9 +65,10 @@ static void put_in_effect(struct master *master, const struct conf *conf)
             settings_set(&master->settings, id, settings_get(conf_settings(conf), id));
     master->live = conf;
     logs_configure(master, conf);
-    master_settings(master);
-    if (number_changed)
-        master_scale(master, master->settings.workers_min, false);
+    master_settings(master, event);
+    if (master->live == conf && number_changed)
+        master_scale(master, floor, false);
+    return master->live == conf;
 }
 
 /* ---- how it goes ---- */
@@ -86,7 +88,7 @@ static void enter(struct reload *reload, enum reload_phase phase)
     if (!is_under_way(phase) && is_under_way(reload->phase))
         recent_stop();
     reload_fini(reload);
-    *reload = (struct reload){.phase = phase};
+    *reload = (struct reload){.phase = phase, .floor = reload->floor};
 }
 
 static void fail(struct reload *reload, int code, const char *reason)
@@ -115,10 +117,12 @@ static void adopt(struct master *master, struct conf *new)
     log_info("reload: %u settings have changed; workers of generation %llu follow", changed,
              (unsigned long long)master->policy.generations + 1);
     versions_add(&master->versions, master->policy.generations + 1, new);
+    int64_t floor = is_under_way(master->reload.phase) ? master->reload.floor : master->policy.floor;
     enter(&master->reload, RELOAD_TRYING);
-    put_in_effect(master, new);
-    master_event(master, EVENT_ROLL_OUT, 0, 0);
-    master_event(master, EVENT_RESUME, 0, 0);
+    master->reload.floor = floor;
+    /* It may fail at once. */
+    if (put_in_effect(master, new, EVENT_ROLL_OUT, conf_settings(new)->workers_min))
+        master_event(master, EVENT_RESUME, 0, 0);
     versions_prune(&master->versions, &master->policy);
 }
 
@@ -162,7 +166,9 @@ static void go_back(struct master *master, enum reason reason)
     char *text __attribute__((cleanup(memory_free_text))) =
         memory_text("%s%s%s", reason_text(reason), *lines ? ": " : "", lines);
     fail(&master->reload, EXIT_FAILED, text);
-    put_in_effect(master, versions_of(&master->versions, master->policy.generation));
+    bool by_hand = master->policy.floor != conf_settings(master->live)->workers_min;
+    (void)put_in_effect(master, versions_of(&master->versions, master->policy.generation), EVENT_SETTINGS,
+                        by_hand ? master->policy.floor : master->reload.floor);
 }
 
 void reload_news(struct master *master, const struct action *action)

@@ -26,8 +26,9 @@ enum reload_phase {
 /* How the last reload is going, or went. */
 struct reload {
     enum reload_phase phase;
-    int code;     /* FAILED: an exit code */
-    char *reason; /* FAILED: why; owned */
+    int code;      /* FAILED: an exit code */
+    char *reason;  /* FAILED: why; owned */
+    int64_t floor; /* of workers, before it */
 };
 
 /* Begins, and returns 0; one that is under way is superseded. Or an exit code, with the reason: what is under
@@ -37,7 +38,7 @@ int reload(struct master *master, struct problem *problem);
 /* The policy tells what becomes of the new generation. */
 void reload_news(struct master *master, const struct action *action);
 
-/* {"state","generation","replaced","reason"}, null before the first reload. */
+/* {"state","replaced","reason"}, null before the first reload. */
 json_t *reload_json(const struct master *master);
 
 void reload_fini(struct reload *reload);

@@ -238,10 +238,13 @@ static void on_settings(struct policy *policy, const struct event *event, struct
     policy_want(policy, policy->floor, event->now_ms, actions);
 }
 
+/* In one step: what the new settings end is not taken for the new generation's. */
 static void on_roll_out(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    if (policy->state < POOL_STOPPING)
-        rollout_begin(policy, event->now_ms, actions);
+    if (policy->state >= POOL_STOPPING)
+        return;
+    rollout_begin(policy, event->now_ms, actions);
+    on_settings(policy, event, actions);
 }
 
 static void on_pause(struct policy *policy, const struct event *event, struct actions *actions)

@@ -57,10 +57,11 @@ static void recycle(struct policy *policy, int64_t now_ms, struct actions *actio
 /* How many starts are allowed now. */
 static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
 {
-    int64_t limit = policy->backoff.failures ? 1 : policy->settings->max_starting;
+    int64_t starting = policy_count(policy, SLOT_STARTING);
+    int64_t probes = 1 + rollout_has_canary(policy), most = policy->settings->max_starting;
     if (policy->backoff.until_ms > now_ms)
         return 0;
-    return limit - policy_count(policy, SLOT_STARTING);
+    return (policy->backoff.failures && probes < most ? probes : most) - starting;
 }
 
 static struct slot *empty_slot(const struct policy *policy)

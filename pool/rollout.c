@@ -28,8 +28,9 @@ enum reason rollout_due(const struct policy *policy, const struct slot *slot)
     return former && !rollout_is_canary(policy, slot) ? REASON_GENERATION : REASON_NONE;
 }
 
-/* Workers are started from this generation now. What others failed at is not its fault. */
-static void take_effect(struct policy *policy, uint64_t generation, int64_t now_ms)
+/* Workers are started from this generation now: those of others that start are not waited for, and what they
+ * failed at is not its fault. */
+static void take_effect(struct policy *policy, uint64_t generation, int64_t now_ms, struct actions *actions)
 {
     policy->generation = generation;
     backoff_init(&policy->backoff);
@@ -39,6 +40,8 @@ static void take_effect(struct policy *policy, uint64_t generation, int64_t now_
             policy_mark(policy, slot, rollout_due(policy, slot));
         if (recycle_is_old(policy, slot, now_ms))
             policy_mark(policy, slot, REASON_MAX_LIFETIME);
+        if (slot->state == SLOT_STARTING && rollout_due(policy, slot) != REASON_NONE)
+            policy_retire(policy, slot, REASON_SUPERSEDED, now_ms, actions);
     }
 }
 
@@ -57,7 +60,7 @@ void rollout_proved(struct policy *policy, int64_t now_ms, struct actions *actio
     policy->fallback = policy->generation;
     uint64_t generation = policy->candidate;
     policy->candidate = 0;
-    take_effect(policy, generation, now_ms);
+    take_effect(policy, generation, now_ms, actions);
     policy_act(ACTION_ROLLOUT, ROLLOUT_PROVED, REASON_NONE, actions);
 }
 
@@ -84,7 +87,7 @@ void rollout_turn(struct policy *policy, int64_t now_ms, struct actions *actions
         return;
     policy->fallback = 0;
     policy->stats.rolled_back++;
-    take_effect(policy, generation, now_ms);
+    take_effect(policy, generation, now_ms, actions);
     policy_act(ACTION_ROLLOUT, ROLLOUT_BACK, REASON_FAILING, actions);
 }
 

@@ -145,6 +145,33 @@ def test_limits_are_taken_back_with_the_generation(make_pool):
     assert (status["min"], status["floor"]) == (2, 2) and generations(status) == {1}
 
 
+def test_a_number_set_by_hand_comes_back(make_pool):
+    pool = make_pool(workers=2, start_timeout=1).up()
+    assert pool.command("scale", "5").returncode == 0
+    pool.write(workers=4, command=["/bin/false"])
+    assert pool.command("reload").returncode == 70
+    status = pool.wait_status(lambda status: len(status["workers"]) == 5, what="as many as before")
+    assert (status["min"], status["floor"]) == (2, 5)
+
+
+def test_a_reload_that_ends_the_one_before(make_pool):
+    """By fewer workers, and by less patience with the first of them."""
+    pool = make_pool(workers=4, start_timeout=600).up()
+    pool.write(env={"TURN": "1"})
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_status(lambda status: status["reload"] and status["reload"]["replaced"] >= 1, what="some of them")
+    pool.write(workers=2, env={"TURN": "2"})
+    assert pool.command("reload").returncode == 0
+    assert generations(pool.status()) == {3}
+    pool.write(command=["/bin/sleep", "1000"])
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_status(lambda status: status["reload"]["state"] == "trying", what="the trial")
+    pool.write(command=[build.worker("echo_fcgx")], start_timeout="100ms")
+    assert pool.command("reload").returncode == 0
+    status = pool.status()
+    assert generations(status) == {5} and status["reload"]["state"] == "done"
+
+
 def test_another_reload_takes_the_place_of_one_under_way(make_pool):
     pool = make_pool(workers=2).up()
     pool.write(command=["/bin/sleep", "1000"], start_timeout=600)
