@@ -4,6 +4,7 @@
 #include "pool/assert.h"
 #include "pool/chance.h"
 #include "pool/recycle.h"
+#include "pool/rollout.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,7 +148,9 @@ static void take_spawn(const struct action *action)
         process->exit_ms = world.now_ms + between(0, 5);
         process->cause = EXIT_CAUSE_CODE;
     }
-    int64_t successors = world_staying(false) - world.policy.wanted;
+    /* A canary was within the limit when it was started. */
+    bool beside_canary = action->reason != REASON_CANARY && rollout_has_canary(&world.policy);
+    int64_t successors = world_staying(false) - world.policy.wanted - beside_canary;
     expect(successors <= 0 ||
                successors + world_replaced() <= recycle_limit(&world.settings, world.policy.wanted),
            "no successor beyond max_recycling");

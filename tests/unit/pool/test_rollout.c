@@ -68,8 +68,10 @@ static void others_are_of_the_former_generation_meanwhile(void **state)
     assert_actions("spawn 1");
     assert_int_equal(slots[1].generation, 1);
     happens(EVENT_READY, 3, 0);
-    assert_actions("proved"); /* three serve, and one of the former generation starts */
-    happens(EVENT_READY, 1, 0);
+    assert_actions("retire 1, proved, spawn 4"); /* it need not start any more */
+    assert_int_equal(actions.items[0].reason, REASON_SUPERSEDED);
+    assert_int_equal(slots[4].generation, 2);
+    happens(EVENT_READY, 4, 0);
     assert_actions("retire 0");
 }
 
@@ -178,10 +180,11 @@ static void what_fails_of_a_former_generation_does_not_count(void **state)
     (void)state;
     begin();
     happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_CODE);
+    assert_int_equal(policy.backoff.failures, 1);
     happens(EVENT_READY, 3, 0);
-    happens(EVENT_EXITED, 1, EXIT_CAUSE_CODE); /* a start of the former one */
     assert_int_equal(policy.backoff.failures, 0);
-    assert_actions("spawn 1");
+    assert_actions("proved, spawn 1");
     assert_int_equal(slots[1].generation, 2);
 }
 
