@@ -36,6 +36,8 @@ int logs_open_output(struct master *master, const struct conf *conf, struct prob
         return 0;
     if (!master->output_file)
         master->output_file = output_file_new("worker_output_file", "lines of the workers");
+    if (is_same(path, output_file_path(master->output_file)))
+        return 0;
     int result = output_file_open(master->output_file, path);
     return result ? problem_set(problem, result, "worker_output_file %s: %s", path, strerror(-result)) : 0;
 }

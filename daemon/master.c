@@ -100,6 +100,7 @@ static void happens(struct master *master, const struct event *happened)
     }
     master->events.count = 0;
     master->stepping = false;
+    reload_settle(master);
     set_deadline(master);
     announce_workers(master);
     orphans_notify(master);

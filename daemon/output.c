@@ -29,6 +29,7 @@ struct output {
     ev_io watcher;            /* on the reading end */
     uint32_t slot;            /* the tag, with pid */
     pid_t pid;                /* 0: not started */
+    unsigned round;           /* of recent.h, when the worker was started; 0: it is a former master's */
     struct output_file *file; /* borrowed; NULL: the log */
     char *partial;            /* begin of a line whose end has not come yet; owned, NULL mostly */
     size_t length;            /* of partial */
@@ -44,7 +45,8 @@ static void pass_line(const struct output *output, const char *text, size_t leng
                  text);
     else
         log_output(output->slot, output->pid, text, length);
-    recent_add("worker %u pid %ld: %.*s", output->slot, (long)output->pid, (int)length, text);
+    if (output->round == recent_round())
+        recent_add("worker %u pid %ld: %.*s", output->slot, (long)output->pid, (int)length, text);
 }
 
 static void flush_lines(const struct output *output)
@@ -176,6 +178,7 @@ int output_open(uint32_t slot, struct output_file *file, struct output **ret_out
         close(ends[1]);
         return -ENOMEM;
     }
+    (*ret_output)->round = recent_round();
     *ret_worker_fd = ends[1];
     return 0;
 }

@@ -9,21 +9,28 @@
 #include <string.h>
 
 static struct {
-    unsigned users;
+    unsigned users, round;
     size_t count; /* of all that came */
     char lines[RECENT_LINES][RECENT_LINE_SIZE];
 } ring;
 
 void recent_start(void)
 {
-    if (ring.users++ == 0)
-        ring.count = 0;
+    if (ring.users++ > 0)
+        return;
+    ring.count = 0;
+    ring.round++;
 }
 
 void recent_stop(void)
 {
     if (ring.users > 0 && --ring.users == 0)
         ring.count = 0;
+}
+
+unsigned recent_round(void)
+{
+    return ring.round;
 }
 
 void recent_add(const char *format, ...)

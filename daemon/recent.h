@@ -17,6 +17,9 @@
 void recent_start(void);
 void recent_stop(void);
 
+/* Another number, above 0, whenever lines begin to be kept: who was there before has nothing to tell. */
+unsigned recent_round(void);
+
 /* What is not printable becomes '?'. Does nothing unless started. */
 __attribute__((format(printf, 1, 2))) void recent_add(const char *format, ...);
 

@@ -96,7 +96,12 @@ static void fail(struct reload *reload, int code, const char *reason)
     enter(reload, RELOAD_FAILED);
     reload->code = code;
     reload->reason = memory_must(strdup(reason));
+}
+
+static void refuse(struct reload *reload, int code, const char *reason)
+{
     log_error("reload: %s; everything stays as it was", reason);
+    fail(reload, code, reason);
 }
 
 /* What can be seen to be impossible before anything is changed. */
@@ -106,6 +111,8 @@ static int prepare(struct master *master, const struct conf *new, struct problem
     if (!master->pages.pool && strcmp(observe, "preload") == 0)
         return problem_set(problem, -ENOTSUP,
                            "observe: \"preload\" is possible after a restart only, where it was \"kernel\"");
+    if (!master->pages.pool && !conf_equal(master->live, new, SETTING_ID_OBSERVE))
+        log_warning("reload: observe: workers go on being observed from outside until a restart");
     return logs_open_output(master, new, problem);
 }
 
@@ -151,24 +158,40 @@ int reload(struct master *master, struct problem *problem)
     else if (is_under_way(master->reload.phase))
         log_error("reload: %s; the reload that is under way goes on", problem->text);
     else
-        fail(&master->reload, code, problem->text);
+        refuse(&master->reload, code, problem->text);
     return code;
 }
 
-/* The one before is in effect again, and so are its limits. */
+/* The reason, and what the new workers had to say, unless it was somebody's wish. */
+static char *explain(enum reason reason)
+{
+    bool wish = reason == REASON_PAUSE || reason == REASON_STOP;
+    char *lines __attribute__((cleanup(memory_free_text))) = recent_text(wish ? 0 : REASON_LINES);
+    return memory_text("%s%s%s", reason_text(reason), *lines ? ": " : "", lines);
+}
+
 static void go_back(struct master *master, enum reason reason)
 {
     if (master->policy.candidate) {
         log_warning("reload: the generation before fails, too: %s", reason_text(reason));
         return; /* another one is being tried */
     }
-    char *lines __attribute__((cleanup(memory_free_text))) = recent_text(REASON_LINES);
-    char *text __attribute__((cleanup(memory_free_text))) =
-        memory_text("%s%s%s", reason_text(reason), *lines ? ": " : "", lines);
+    char *text __attribute__((cleanup(memory_free_text))) = explain(reason);
+    log_error("reload: %s; generation %llu and its settings are in effect again", text,
+              (unsigned long long)master->policy.generation);
     fail(&master->reload, EXIT_FAILED, text);
+    master->reload.back = true;
+}
+
+void reload_settle(struct master *master)
+{
+    if (!master->reload.back)
+        return;
+    master->reload.back = false;
     bool by_hand = master->policy.floor != conf_settings(master->live)->workers_min;
     (void)put_in_effect(master, versions_of(&master->versions, master->policy.generation), EVENT_SETTINGS,
                         by_hand ? master->policy.floor : master->reload.floor);
+    versions_prune(&master->versions, &master->policy);
 }
 
 void reload_news(struct master *master, const struct action *action)
@@ -179,14 +202,15 @@ void reload_news(struct master *master, const struct action *action)
         go_back(master, action->reason);
     } else if (news == ROLLOUT_PROVED && reload->phase == RELOAD_TRYING) {
         enter(reload, RELOAD_REPLACING);
-        log_info("reload: a worker of generation %llu accepts; the others follow",
+        log_info("reload: new workers are of generation %llu, and the others are replaced",
                  (unsigned long long)master->policy.generation);
     } else if (news == ROLLOUT_DONE && reload->phase == RELOAD_REPLACING) {
         enter(reload, RELOAD_DONE);
         log_info("reload: done, the workers are of generation %llu",
                  (unsigned long long)master->policy.generation);
     }
-    versions_prune(&master->versions, &master->policy);
+    if (!reload->back)
+        versions_prune(&master->versions, &master->policy);
 }
 
 static json_int_t replaced(const struct policy *policy)

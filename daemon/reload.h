@@ -11,6 +11,7 @@
 #include "daemon/base/problem.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct action;
 struct master;
@@ -29,6 +30,7 @@ struct reload {
     int code;      /* FAILED: an exit code */
     char *reason;  /* FAILED: why; owned */
     int64_t floor; /* of workers, before it */
+    bool back;     /* FAILED: the settings of the generation before are still to be put in effect */
 };
 
 /* Begins, and returns 0; one that is under way is superseded. Or an exit code, with the reason: what is under
@@ -37,6 +39,9 @@ int reload(struct master *master, struct problem *problem);
 
 /* The policy tells what becomes of the new generation. */
 void reload_news(struct master *master, const struct action *action);
+
+/* What the news ask for and would disturb a step of the policy: between two of them. */
+void reload_settle(struct master *master);
 
 /* {"state","replaced","reason"}, null before the first reload. */
 json_t *reload_json(const struct master *master);

@@ -87,11 +87,12 @@ static void grow(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
     int64_t capacity = policy_capacity(policy), target = policy_target(policy);
     int64_t allowed = starts_allowed(policy, now_ms);
+    int64_t canaries = rollout_has_canary(policy);
     if (target > capacity + allowed)
         target = capacity + allowed;
     for (uint32_t i = 0; i < policy->slot_count && capacity < target; i++) {
         if (policy->slots[i].state == SLOT_EMPTY) {
-            bool successor = capacity - rollout_has_canary(policy) >= policy->wanted;
+            bool successor = capacity - canaries >= policy->wanted;
             policy_spawn(policy, &policy->slots[i], policy->generation,
                          successor ? REASON_SUCCEED : policy->spawn_reason, now_ms, actions);
             capacity++;

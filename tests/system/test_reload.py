@@ -19,7 +19,7 @@ def hup(pool):
     pool.send_signal(signal.SIGHUP)
 
     def end(status):
-        return re.search(r"reload: (done|.*everything stays as it was)", pool.log()[before:])
+        return re.search(r"reload: (done|.*everything stays as it was|.*are in effect again)", pool.log()[before:])
     pool.wait_status(end, what="the end of the reload")
     return pool.log()[before:]
 
@@ -180,6 +180,92 @@ def test_another_reload_takes_the_place_of_one_under_way(make_pool):
     pool.write(command=[build.worker("echo_fcgx")])
     assert pool.command("reload").returncode == 0
     assert generations(pool.status()) == {3}
+
+
+def test_a_broken_file_leaves_the_reload_under_way_alone(make_pool):
+    pool = make_pool(workers=2).up()
+    pool.write(command=["/bin/sleep", "1000"], start_timeout=600)
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "trying", what="the trial")
+    pool.write(workers="many")
+    failed = pool.command("reload")
+    assert failed.returncode == 78 and "workers" in failed.stderr, failed.stderr
+    status = pool.status()
+    assert status["reload"]["state"] == "trying" and status["min"] == 2
+
+
+def test_back_over_several_generations(make_pool):
+    """To the last one that worked, and not to one whose control file is forgotten."""
+    pool = make_pool(workers=2, start_timeout=1).up()
+    for turn in range(3):
+        pool.write(env={"TURN": str(turn)})
+        assert pool.command("reload").returncode == 0
+    for _ in range(2):
+        pool.write(command=["/bin/false"])
+        assert pool.command("reload").returncode == 70
+    assert generations(pool.status()) == {4}
+    assert pool.command("scale", "3").returncode == 0
+    pids = pool.serving(pool.wait_ready(3))
+    assert all(b"TURN=2" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in pids)
+
+
+def test_the_reason_is_the_new_workers(make_pool, make_load):
+    """What others write meanwhile is not part of it."""
+    pool = make_pool(command=[build.worker("bad"), "stderr-each", "1"], workers=2).up()
+    load = make_load(pool.address, clients=2)
+    pool.write(command=kinds.complaining(code=3))
+    failed = pool.command("reload")
+    assert failed.returncode == 70
+    assert kinds.COMPLAINT in failed.stderr and "eeee" not in failed.stderr, failed.stderr
+    assert_all_right(load.stop(), 1)
+
+
+def test_a_pause_gives_up_the_trial(make_pool):
+    pool = make_pool(workers=2, env={"TURN": "1"}).up()
+    pool.write(command=["/bin/sleep", "1000"], start_timeout=600, workers=3)
+    with pool.background("reload") as reload:
+        pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "trying", what="the trial")
+        assert pool.command("pause").returncode == 0
+        _, said = reload.communicate(timeout=20)
+        assert reload.returncode == 70 and "paused" in said, said
+    assert pool.command("resume").returncode == 0
+    status = pool.wait_ready(2)
+    assert generations(status) == {1} and status["min"] == 2 and status["reload"]["state"] == "failed"
+
+
+def test_a_pause_while_the_others_follow(make_pool):
+    """They follow when it has ended."""
+    pool = make_pool(workers=8).up()
+    pool.write(env={"TURN": "1"})
+    with pool.background("reload") as reload:
+        pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "replacing", what="the others")
+        assert pool.command("pause").returncode == 0
+        reload.communicate(timeout=20)
+    assert pool.command("resume").returncode == 0
+    status = pool.wait_ready(8)
+    assert generations(status) == {2}
+    pool.wait_status(lambda status: status["reload"]["state"] == "done", what="the end of the reload")
+
+
+def test_a_stop_ends_it(make_pool):
+    pool = make_pool(workers=2).up()
+    pool.write(command=["/bin/sleep", "1000"], start_timeout=600)
+    with pool.background("reload") as reload:
+        pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "trying", what="the trial")
+        pool.stop()
+        _, said = reload.communicate(timeout=20)
+        assert reload.returncode == 70 and "stop" in said, said
+
+
+def test_a_paused_pool_whose_new_workers_fail(make_pool):
+    """It runs again, with the workers it had."""
+    pool = make_pool(workers=2, failures=2, backoff={"initial": "10ms"}).up()
+    assert pool.command("pause").returncode == 0
+    pool.write(command=["/bin/false"])
+    failed = pool.command("reload")
+    assert failed.returncode == 70 and "exited with code 1" in failed.stderr, failed.stderr
+    assert generations(pool.wait_ready(2)) == {1}
+    assert pool.request().status == 200
 
 
 def test_a_pool_that_fails_is_mended(make_pool):

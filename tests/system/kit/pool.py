@@ -1,5 +1,6 @@
 """A pool on a fresh directory: its control file, its master, and everything that descends from it."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -221,6 +222,18 @@ class Pool:
         """`fcgipool NAME ARGUMENTS FILE`."""
         return run(name, *arguments, self.file, env=self.environment, cwd=self.directory,
                    **{"binary": self.binary, **more})
+
+    @contextlib.contextmanager
+    def background(self, name, *arguments):
+        """The same, as a process that is under way; it does not outlive the block."""
+        process = subprocess.Popen([self.binary, name, *arguments, str(self.file)], env=self.environment,
+                                   cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def request(self, uri="/x?n=5", method="GET", body=b"", **more):
         return fastcgi.request(self.address, method, uri, body, **more)
