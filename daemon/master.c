@@ -8,7 +8,7 @@
 #include "daemon/base/paths.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
-#include "daemon/kernel/holders.h"
+#include "daemon/listen.h"
 #include "daemon/logs.h"
 #include "daemon/observe.h"
 #include "daemon/reap.h"
@@ -169,42 +169,6 @@ static void on_never(struct ev_loop *loop, ev_periodic *periodic, int events)
 
 /* ---- life ---- */
 
-static int open_there(struct master *master, struct listener_options *options, struct problem *problem)
-{
-    char pids[128];
-    listener_settle(&options->address);
-    options->beside = orphans_beside(&master->orphans, &options->address);
-    int result = listener_open(options, &master->listener, problem);
-    if (result != -EADDRINUSE || address_path(&options->address))
-        return result;
-    holders_text(&options->address, pids, sizeof pids);
-    struct problem reason = *problem;
-    return problem_set(problem, result, "%s%s%s%s", reason.text, *pids ? "; there listens pid " : "", pids,
-                       master->orphans.left ? ", workers of a former master that has died: end them and try "
-                                              "again"
-                                            : "");
-}
-
-static int open_listener(struct master *master, struct problem *problem)
-{
-    const struct settings *settings = conf_settings(master->conf);
-    struct listener_options options = {
-        .backlog = (int)settings->backlog,
-        .mode = (mode_t)settings->listen_mode,
-        .owner = conf_listen_owner(master->conf),
-        .group = conf_listen_group(master->conf),
-        .defer = settings->defer_accept,
-        .former = orphans_listener(&master->orphans),
-    };
-    options.clients = conf_allowed_clients(master->conf, &options.client_count);
-    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
-    if (result == 0)
-        result = open_there(master, &options, problem);
-    if (result == 0)
-        address_format(&master->listener.address, master->address, sizeof master->address);
-    return result;
-}
-
 static int open_pidfile(struct master *master, struct problem *problem)
 {
     const char *path = conf_text(master->conf, SETTING_ID_PIDFILE);
@@ -297,7 +261,7 @@ static int open_all(struct master *master, struct problem *problem)
     if (result == 0 && master->orphans.left > 0)
         result = open_pidfile(master, problem);
     if (result == 0)
-        result = open_listener(master, problem);
+        result = listen_open(master, problem);
     if (result == 0)
         result = publish_state(master, problem);
     if (result == 0)

@@ -3,6 +3,7 @@
 
 #include "daemon/base/exit_code.h"
 #include "daemon/base/memory.h"
+#include "daemon/listen.h"
 #include "daemon/logs.h"
 #include "daemon/master.h"
 #include "daemon/recent.h"
@@ -104,16 +105,23 @@ static void refuse(struct reload *reload, int code, const char *reason)
     fail(reload, code, reason);
 }
 
-/* What can be seen to be impossible before anything is changed. */
+/* What may be impossible comes first, and changes nothing if it is. */
 static int prepare(struct master *master, const struct conf *new, struct problem *problem)
 {
     const char *observe = conf_text(new, SETTING_ID_OBSERVE);
+    struct problem unused;
     if (!master->pages.pool && strcmp(observe, "preload") == 0)
         return problem_set(problem, -ENOTSUP,
                            "observe: \"preload\" is possible after a restart only, where it was \"kernel\"");
     if (!master->pages.pool && !conf_equal(master->live, new, SETTING_ID_OBSERVE))
         log_warning("reload: observe: workers go on being observed from outside until a restart");
-    return logs_open_output(master, new, problem);
+    int result = logs_open_output(master, new, problem);
+    if (result)
+        return result;
+    result = listen_adjust(master, new, problem);
+    if (result)
+        (void)!logs_open_output(master, master->live, &unused);
+    return result;
 }
 
 static void adopt(struct master *master, struct conf *new)
@@ -188,8 +196,12 @@ void reload_settle(struct master *master)
     if (!master->reload.back)
         return;
     master->reload.back = false;
+    struct problem problem;
+    const struct conf *former = versions_of(&master->versions, master->policy.generation);
     bool by_hand = master->policy.floor != conf_settings(master->live)->workers_min;
-    (void)put_in_effect(master, versions_of(&master->versions, master->policy.generation), EVENT_SETTINGS,
+    if (listen_adjust(master, former, &problem))
+        log_error("reload: %s; the listener stays as it is", problem.text);
+    (void)put_in_effect(master, former, EVENT_SETTINGS,
                         by_hand ? master->policy.floor : master->reload.floor);
     versions_prune(&master->versions, &master->policy);
 }

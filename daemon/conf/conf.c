@@ -190,7 +190,7 @@ static int load(const char *file, char *const *sets, size_t set_count, const str
         conf_collect_set(conf, sets[i], problems);
     conf_resolve(conf, problems);
     if (former) {
-        conf_keep_names(conf, former);
+        conf_keep_names(conf, former, problems);
     } else {
         conf_resolve_names(conf, problems);
         conf_resolve_credentials(conf, problems);

@@ -1,6 +1,7 @@
 /*
  * Users and groups by name; see conf_object.h. Everything that asks the name service is here, and only
- * conf_resolve_names leads to it: it may take as long as it likes, and a running master must not.
+ * conf_resolve_names leads to it: it may take as long as it likes, and a running master must not. That one
+ * looks into /etc/passwd and /etc/group alone.
  */
 #include "daemon/base/memory.h"
 #include "daemon/conf/conf_object.h"
@@ -9,6 +10,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A number that a uid or gid can be. The highest means "leave it as it is" to chown and setresuid. */
@@ -31,10 +33,32 @@ static bool service_failed(int error)
     return error && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
 }
 
+static const struct passwd *local_user(const char *name)
+{
+    FILE *file = fopen("/etc/passwd", "re");
+    const struct passwd *entry = NULL;
+    while (file && (entry = fgetpwent(file)) && strcmp(entry->pw_name, name) != 0)
+        ;
+    if (file)
+        fclose(file);
+    return entry;
+}
+
+static const struct group *local_group(const char *name)
+{
+    FILE *file = fopen("/etc/group", "re");
+    const struct group *entry = NULL;
+    while (file && (entry = fgetgrent(file)) && strcmp(entry->gr_name, name) != 0)
+        ;
+    if (file)
+        fclose(file);
+    return entry;
+}
+
 /* The uid that the setting names, and its entry when it does so by name, else NULL. False: it is not set, or
- * there is none, which is then a fault. */
-static bool find_user(struct conf *conf, enum setting_id id, uid_t *ret_uid, const struct passwd **ret_entry,
-                      struct problems *problems)
+ * there is none, which is then a fault. `local`: the name service is not asked. */
+static bool find_user(struct conf *conf, enum setting_id id, bool local, uid_t *ret_uid,
+                      const struct passwd **ret_entry, struct problems *problems)
 {
     const char *text = conf->texts[id];
     *ret_entry = NULL;
@@ -43,9 +67,14 @@ static bool find_user(struct conf *conf, enum setting_id id, uid_t *ret_uid, con
     if (parse_id(text, ret_uid))
         return true;
     errno = 0;
-    *ret_entry = getpwnam(text);
+    *ret_entry = local ? local_user(text) : getpwnam(text);
     if (*ret_entry)
         *ret_uid = (*ret_entry)->pw_uid;
+    else if (local)
+        conf_fault(
+            conf, problems, id,
+            "there is no user \"%s\" in /etc/passwd, and a running master asks nobody else; give the uid",
+            text);
     else if (service_failed(errno))
         conf_fault(conf, problems, id, "the user \"%s\" cannot be looked up: %s", text, strerror(errno));
     else
@@ -54,7 +83,8 @@ static bool find_user(struct conf *conf, enum setting_id id, uid_t *ret_uid, con
 }
 
 /* The gid likewise. */
-static bool find_group(struct conf *conf, enum setting_id id, gid_t *ret_gid, struct problems *problems)
+static bool find_group(struct conf *conf, enum setting_id id, bool local, gid_t *ret_gid,
+                       struct problems *problems)
 {
     const char *text = conf->texts[id];
     if (!text || conf->places[id].faulty)
@@ -62,9 +92,14 @@ static bool find_group(struct conf *conf, enum setting_id id, gid_t *ret_gid, st
     if (parse_id(text, ret_gid))
         return true;
     errno = 0;
-    const struct group *group = getgrnam(text);
+    const struct group *group = local ? local_group(text) : getgrnam(text);
     if (group)
         *ret_gid = group->gr_gid;
+    else if (local)
+        conf_fault(
+            conf, problems, id,
+            "there is no group \"%s\" in /etc/group, and a running master asks nobody else; give the gid",
+            text);
     else if (service_failed(errno))
         conf_fault(conf, problems, id, "the group \"%s\" cannot be looked up: %s", text, strerror(errno));
     else
@@ -104,7 +139,7 @@ static bool find_workers_user(struct conf *conf, struct problems *problems)
     struct credentials *credentials = &conf->credentials;
     const struct passwd *entry;
 
-    if (!find_user(conf, user, &credentials->uid, &entry, problems))
+    if (!find_user(conf, user, false, &credentials->uid, &entry, problems))
         return false;
     errno = 0;
     if (!entry)
@@ -125,7 +160,7 @@ static bool find_workers_user(struct conf *conf, struct problems *problems)
 static void find_workers_credentials(struct conf *conf, struct problems *problems)
 {
     bool has_user = find_workers_user(conf, problems);
-    bool has_group = find_group(conf, SETTING_ID_GROUP, &conf->credentials.gid, problems);
+    bool has_group = find_group(conf, SETTING_ID_GROUP, false, &conf->credentials.gid, problems);
 
     if (conf->places[SETTING_ID_USER].faulty || conf->places[SETTING_ID_GROUP].faulty)
         return;
@@ -136,17 +171,30 @@ static void find_workers_credentials(struct conf *conf, struct problems *problem
 void conf_resolve_names(struct conf *conf, struct problems *problems)
 {
     const struct passwd *unused;
-    (void)find_user(conf, SETTING_ID_LISTEN_OWNER, &conf->owner, &unused, problems);
-    (void)find_group(conf, SETTING_ID_LISTEN_GROUP, &conf->group, problems);
+    (void)find_user(conf, SETTING_ID_LISTEN_OWNER, false, &conf->owner, &unused, problems);
+    (void)find_group(conf, SETTING_ID_LISTEN_GROUP, false, &conf->group, problems);
     find_workers_credentials(conf, problems);
 }
 
-void conf_keep_names(struct conf *conf, const struct conf *former)
+static void keep_socket_owner(struct conf *conf, const struct conf *former, struct problems *problems)
+{
+    enum setting_id owner = SETTING_ID_LISTEN_OWNER, group = SETTING_ID_LISTEN_GROUP;
+    const struct passwd *unused;
+    if (conf_equal(conf, former, owner))
+        conf->owner = former->owner;
+    else
+        (void)find_user(conf, owner, true, &conf->owner, &unused, problems);
+    if (conf_equal(conf, former, group))
+        conf->group = former->group;
+    else
+        (void)find_group(conf, group, true, &conf->group, problems);
+}
+
+void conf_keep_names(struct conf *conf, const struct conf *former, struct problems *problems)
 {
     size_t size = former->credentials.group_count * sizeof(gid_t);
 
-    conf->owner = former->owner;
-    conf->group = former->group;
+    keep_socket_owner(conf, former, problems);
     conf->credentials = former->credentials;
     conf->credentials.groups = memory_must(malloc(size + 1));
     if (size)

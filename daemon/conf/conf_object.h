@@ -84,8 +84,9 @@ void conf_resolve_names(struct conf *conf, struct problems *problems);
 /* Whether the workers' user is ours to give. After conf_resolve_names. */
 void conf_resolve_credentials(struct conf *conf, struct problems *problems);
 
-/* Instead of both: what the names meant in `former`, and what was said of it, whatever they are now. */
-void conf_keep_names(struct conf *conf, const struct conf *former);
+/* Instead of both, without the name service: the workers' user and group as in `former`, whatever they are
+ * now, and what was said of it; other owners of the socket by /etc/passwd and /etc/group. */
+void conf_keep_names(struct conf *conf, const struct conf *former, struct problems *problems);
 
 /* Whether the workers' limits and priority are ours to give. */
 void conf_resolve_privileges(struct conf *conf, struct problems *problems);

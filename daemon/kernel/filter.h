@@ -1,6 +1,6 @@
 /*
  * The classic BPF program on a TCP listener: who may connect, and whether anybody still may.
- * A pure function on the caller's buffer; listener.c attaches what it builds.
+ * A pure function on the caller's buffer; entry.c attaches what it builds.
  */
 #ifndef FCGIPOOL_DAEMON_KERNEL_FILTER_H
 #define FCGIPOOL_DAEMON_KERNEL_FILTER_H

@@ -4,25 +4,21 @@
 #include "daemon/base/clock.h"
 #include "daemon/kernel/adopt.h"
 #include "daemon/kernel/diag.h"
-#include "daemon/kernel/filter.h"
+#include "daemon/kernel/entry.h"
 #include "daemon/kernel/path_lock.h"
 #include "pool/assert.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* TCP_DEFER_ACCEPT, in seconds. A client that is silent for so long reaches a worker all the same, so it is
- * long: web servers send at once, and who does not (a check of the port, a client that hangs) would hold a
- * libfcgi worker for good. It is not longer, for the kernel counts it in retransmissions, in seven bits, and
- * shifts a 64-bit number by that count: an hour is 36. */
-#define DEFER_S 3600
 
 static void close_cleanup(const int *fd)
 {
@@ -160,56 +156,12 @@ void listener_settle(struct address *address)
     in->sin_port = port;
 }
 
-/* Accepted connections inherit the program. It keeps whole what comes from their clients, who are allowed, or
- * they would not be connected; they send no SYN. Returns 0 or -errno. */
-static int attach_filter(const struct listener *listener, size_t client_count, bool refuse)
-{
-    struct sock_filter code[FILTER_MAX];
-    int length = filter_build(listener->clients, client_count, refuse, code, FILTER_MAX);
-    if (length < 0)
-        return length;
-    struct sock_fprog program = {.len = (unsigned short)length, .filter = code};
-    return setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 ? -errno : 0;
-}
-
-/* Before bind() and listen(), so that nobody slips in. */
-static int restrict_clients(const struct listener_options *options, struct listener *listener,
-                            struct problem *problem)
-{
-    if (options->client_count == 0)
-        return 0;
-    listener->clients = calloc(options->client_count, sizeof *listener->clients);
-    if (listener->clients == NULL)
-        return problem_set(problem, -ENOMEM, "no memory for allowed_clients");
-    memcpy(listener->clients, options->clients, options->client_count * sizeof *options->clients);
-    listener->client_count = options->client_count;
-    int error = attach_filter(listener, listener->client_count, false);
-    if (error == -ENOMEM)
-        return problem_set(problem, error,
-                           "allowed_clients is too long for the kernel (net.core.optmem_max limits it)");
-    if (error != 0)
-        return problem_set(problem, error, "cannot restrict clients to allowed_clients: %s%s",
-                           strerror(-error),
-                           error == -EPERM ? "; this kernel takes filters from CAP_NET_ADMIN only" : "");
-    return 0;
-}
-
-/* Who is let in, and when. */
-static int set_entry(const struct listener_options *options, struct listener *listener,
-                     struct problem *problem)
-{
-    int defer_s = options->defer ? DEFER_S : 0;
-    if (setsockopt(listener->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof defer_s) != 0)
-        return bind_problem(&listener->address, errno, problem);
-    return restrict_clients(options, listener, problem);
-}
-
 static int open_tcp(const struct listener_options *options, struct listener *listener,
                     struct problem *problem)
 {
     struct address *address = &listener->address;
     if (adopt_duplicate(options, listener))
-        return set_entry(options, listener, problem);
+        return entry_set(options, listener, problem);
     listener->fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener->fd < 0)
         return bind_problem(address, errno, problem);
@@ -219,7 +171,7 @@ static int open_tcp(const struct listener_options *options, struct listener *lis
          setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) ||
         (options->beside > 0 && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0))
         return bind_problem(address, errno, problem);
-    int error = set_entry(options, listener, problem);
+    int error = entry_set(options, listener, problem);
     return error != 0 ? error : bind_to(listener, problem);
 }
 
@@ -288,6 +240,39 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
 
 /* --- afterwards --- */
 
+/* By way of a descriptor: the path could be somebody's link by the time that a chmod gets there. */
+static int adjust_path(const struct listener *listener, const struct listener_options *options,
+                       struct problem *problem)
+{
+    const char *path = address_path(&listener->address);
+    if (path == NULL)
+        return 0;
+    __attribute__((cleanup(close_cleanup))) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    char link[sizeof "/proc/self/fd/" + 10];
+    struct stat found;
+    if (fd < 0 || fstat(fd, &found) != 0 || found.st_dev != listener->path_device ||
+        found.st_ino != listener->path_inode)
+        return problem_set(problem, -ENOENT, "%s is not the socket of this pool any more", path);
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if ((options->owner != (uid_t)-1 || options->group != (gid_t)-1) &&
+        fchownat(fd, "", options->owner, options->group, AT_EMPTY_PATH) != 0)
+        return problem_set(problem, -errno, "cannot give %s to its owner and group: %s", path,
+                           strerror(errno));
+    if (chmod(link, options->mode) != 0)
+        return problem_set(problem, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+    return 0;
+}
+
+int listener_adjust(const struct listener_options *options, struct listener *listener,
+                    struct problem *problem)
+{
+    bool tcp = listener->address.storage.ss_family != AF_UNIX;
+    int error = tcp ? entry_set(options, listener, problem) : adjust_path(listener, options, problem);
+    if (error == 0 && listen(listener->fd, options->backlog) != 0)
+        error = bind_problem(&listener->address, errno, problem);
+    return error;
+}
+
 void listener_alone(struct listener *listener)
 {
     int unused = 0;
@@ -302,10 +287,7 @@ int listener_refuse(struct listener *listener)
         listener_hide(listener);
         return shutdown(listener->fd, SHUT_RD) != 0 ? -errno : 0;
     }
-    /* Both programs are charged for until the old one has gone. Where a long list leaves no room for that,
-     * refusing everybody does without it. */
-    int error = attach_filter(listener, listener->client_count, true);
-    return error == 0 ? 0 : attach_filter(listener, 0, true);
+    return entry_close(listener);
 }
 
 int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32_t *ret_limit)

@@ -67,6 +67,11 @@ void listener_settle(struct address *address);
 __attribute__((warn_unused_result)) int listener_open(const struct listener_options *options,
                                                       struct listener *ret_listener, struct problem *problem);
 
+/* Backlog, mode and owner, `defer` and `clients` of the options, from now on; the rest of the options does
+ * not matter. Returns 0, or -errno with the reason, and part of them may be in effect. */
+__attribute__((warn_unused_result)) int listener_adjust(const struct listener_options *options,
+                                                        struct listener *listener, struct problem *problem);
+
 /* Nobody else listens at the TCP address any more: ends the preference over those of `beside`. */
 void listener_alone(struct listener *listener);
 

@@ -120,6 +120,20 @@ def test_dual_stack(kind, make_pool):
     pool.stop()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_another_list(host, make_pool):
+    """From a reload on."""
+    pool, script = make_kind(make_pool, "fcgx", listen=f"[{host}]:0" if ":" in host else f"{host}:0")
+    for clients, allowed in ((["192.0.2.0/24", "2001:db8::/32"], False), (["127.0.0.1", "::1"], True),
+                             (["192.0.2.0/24", "2001:db8::/32"], False), (None, True)):
+        pool.write(allowed_clients=clients)
+        assert pool.command("reload").returncode == 0
+        if allowed:
+            assert_served(pool, host, script)
+        else:
+            assert_no_answer(pool, host)
+
+
 def test_refused_clients_do_no_harm(make_pool, make_load):
     pool, _ = make_kind(make_pool, "fcgx", allowed_clients=["127.0.0.1"])
     load = make_load(pool.status()["listen"], clients=8, mix="GET:10,POST:65536")

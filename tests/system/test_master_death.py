@@ -606,8 +606,7 @@ def test_confined_start_that_fails_leaves_orphans_serving(confined, directory, m
     assert answer.returncode == 70 and "nowhere" in answer.stderr, answer
     assert pool.request().pid in orphans
     assert not Path(pool.control_path + ".state.new").exists()
-    pool.settings.pop("pidfile")
-    pool.write()
+    pool.write(pidfile=None)
     pool.up()
     wait_retired(pool, orphans)
     pool.stop()
@@ -789,8 +788,6 @@ def test_start_that_fails_leaves_orphans_serving(directory, make_pool):
     assert answer.returncode == 70 and "nowhere" in answer.stderr, answer
     assert pool.request().pid in orphans
     pool.write(pidfile=None)
-    pool.settings.pop("pidfile")
-    pool.write()
     pool.up()
     wait_retired(pool, orphans)
     pool.stop()

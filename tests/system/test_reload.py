@@ -2,8 +2,11 @@
 take effect at once; what a reload cannot change is named."""
 
 import json
+import os
+import pwd
 import re
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -74,6 +77,43 @@ def test_log_level(make_pool):
     pool.send_signal(signal.SIGTTIN)
     pool.wait_ready(3)
     assert "TTIN" not in pool.log()[size:]
+
+
+OWNER = {"listen_owner": "nobody", "listen_group": "7"} if os.geteuid() == 0 else {}
+
+
+def test_mode_owner_and_backlog(make_pool, make_load):
+    """Of the same socket: who is connected, or waits, does not notice. They come back with a generation that fails."""
+    pool = make_pool(workers=2, listen_mode="0600", backlog=500, start_timeout=1).up()
+    load = make_load(pool.address, clients=4)
+    before = Path(pool.socket_path).stat()
+    pool.write(listen_mode="0666", backlog=33, **OWNER)
+    assert pool.command("reload").returncode == 0
+    after = Path(pool.socket_path).stat()
+    assert after.st_ino == before.st_ino and stat.S_IMODE(after.st_mode) == 0o666
+    assert pool.status()["queue"]["limit"] == 33
+    if OWNER:
+        assert (after.st_uid, after.st_gid) == (pwd.getpwnam("nobody").pw_uid, 7)
+    pool.write(listen_mode="0600", backlog=500, **dict.fromkeys(OWNER), command=["/bin/false"])
+    assert pool.command("reload").returncode == 70
+    assert Path(pool.socket_path).stat()[:6] == after[:6] and pool.status()["queue"]["limit"] == 33
+    pool.write(command=[build.worker("echo_fcgx")])
+    assert pool.command("reload").returncode == 0
+    assert Path(pool.socket_path).stat()[:6] == before[:6] and pool.status()["queue"]["limit"] == 500
+    assert_all_right(load.stop(), 30)
+
+
+def test_a_socket_that_was_replaced_is_left_alone(make_pool):
+    """Its path leads to a file of somebody else, and the reload is refused."""
+    pool = make_pool(workers=1, listen_mode="0600", backlog=500).up()
+    Path(pool.socket_path).unlink()
+    Path(pool.socket_path).touch(mode=0o640)
+    pool.write(listen_mode="0666", backlog=33)
+    failed = pool.command("reload")
+    assert failed.returncode == 70 and "not the socket of this pool any more" in failed.stderr, failed.stderr
+    assert stat.S_IMODE(Path(pool.socket_path).stat().st_mode) == 0o640
+    status = pool.status()
+    assert status["queue"]["limit"] == 500 and generations(status) == {1}
 
 
 def test_what_needs_a_restart_is_named_and_stays(make_pool):
@@ -324,6 +364,8 @@ def test_broken_files_change_nothing(make_pool, make_load):
     broken = {"": "is empty", "[]": "found an array", '{"listen": "unix:a"': "cut off",
               json.dumps({**good, "timout": 7}): r":1:\d+: timout: unknown setting; did you mean `timeout`",
               json.dumps({**good, "workers": 9999}): "out of range",
+              json.dumps({**good, "listen_owner": "no-such-user"}): 'no user "no-such-user" in /etc/passwd',
+              json.dumps({**good, "listen_group": "no-such-group"}): 'no group "no-such-group" in /etc/group',
               json.dumps({**good, "command": ["/nowhere/app"]}): "/nowhere/app does not exist"}
     for text, complaint in broken.items():
         pool.file.write_text(text)

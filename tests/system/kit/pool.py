@@ -89,8 +89,9 @@ class Pool:
     # The control file and its address.
 
     def write(self, **changes):
-        """Writes the control file, with changes."""
+        """Writes the control file, with changes; None takes a setting out."""
         self.settings.update(changes)
+        self.settings = {name: value for name, value in self.settings.items() if value is not None}
         self.file.write_text(json.dumps(self.settings, indent=2) + "\n")
 
     @property

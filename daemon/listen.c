@@ -1,0 +1,72 @@
+/* The pool's listener; see listen.h. */
+#include "daemon/listen.h"
+
+#include "daemon/kernel/holders.h"
+#include "daemon/master.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static struct listener_options options_of(const struct conf *conf)
+{
+    const struct settings *settings = conf_settings(conf);
+    struct listener_options options = {
+        .backlog = (int)settings->backlog,
+        .mode = (mode_t)settings->listen_mode,
+        .owner = conf_listen_owner(conf),
+        .group = conf_listen_group(conf),
+        .defer = settings->defer_accept,
+    };
+    options.clients = conf_allowed_clients(conf, &options.client_count);
+    return options;
+}
+
+static int open_there(struct master *master, struct listener_options *options, struct problem *problem)
+{
+    char pids[128];
+    listener_settle(&options->address);
+    options->beside = orphans_beside(&master->orphans, &options->address);
+    int result = listener_open(options, &master->listener, problem);
+    if (result != -EADDRINUSE || address_path(&options->address))
+        return result;
+    holders_text(&options->address, pids, sizeof pids);
+    struct problem reason = *problem;
+    return problem_set(problem, result, "%s%s%s%s", reason.text, *pids ? "; there listens pid " : "", pids,
+                       master->orphans.left ? ", workers of a former master that has died: end them and try "
+                                              "again"
+                                            : "");
+}
+
+int listen_open(struct master *master, struct problem *problem)
+{
+    struct listener_options options = options_of(master->conf);
+    options.former = orphans_listener(&master->orphans);
+    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
+    if (result == 0)
+        result = open_there(master, &options, problem);
+    if (result == 0)
+        address_format(&master->listener.address, master->address, sizeof master->address);
+    return result;
+}
+
+/* Whom the file names no more was the owner so far: it is ours then, as it would have been. */
+static void name_owner(struct listener_options *options, const struct conf *former)
+{
+    if (options->owner == (uid_t)-1 && conf_listen_owner(former) != (uid_t)-1)
+        options->owner = geteuid();
+    if (options->group == (gid_t)-1 && conf_listen_group(former) != (gid_t)-1)
+        options->group = getegid();
+}
+
+int listen_adjust(struct master *master, const struct conf *conf, struct problem *problem)
+{
+    struct listener_options options = options_of(conf), former = options_of(master->live);
+    struct problem unused;
+    name_owner(&options, master->live);
+    int result = listener_adjust(&options, &master->listener, problem);
+    if (result) {
+        name_owner(&former, conf);
+        (void)!listener_adjust(&former, &master->listener, &unused);
+    }
+    return result;
+}
