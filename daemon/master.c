@@ -299,6 +299,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     load_init(master);
     guard_init(master);
     weigh_init(master);
+    changes_init(master);
 }
 
 /* Whether the listener is what the workers of a former master have, too. */
@@ -323,6 +324,7 @@ static void fini(struct master *master)
     load_stop(master);
     guard_stop(master);
     weigh_stop(master);
+    changes_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
     ev_periodic_stop(master->loop, &master->never);
@@ -374,6 +376,7 @@ static void serve(struct master *master)
     guard_start(master);
     load_start(master);
     weigh_start(master);
+    changes_start(master);
     master_event(master, EVENT_START, 0, 0);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);

@@ -10,6 +10,7 @@
 
 #include "daemon/announce.h"
 #include "daemon/base/log.h"
+#include "daemon/changes.h"
 #include "daemon/conf/conf.h"
 #include "daemon/control.h"
 #include "daemon/guard.h"
@@ -41,6 +42,7 @@ struct master {
     const struct conf *live;  /* borrowed; for the settings of class LIVE */
     struct versions versions; /* what the workers are started from */
     struct reload reload;
+    struct changes changes; /* that reload by themselves */
     struct settings settings; /* in effect */
     const char *name;         /* borrowed from conf, as is the next */
     const char *pidfile;      /* NULL: none, or not yet written */

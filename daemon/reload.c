@@ -61,11 +61,14 @@ static bool put_in_effect(struct master *master, const struct conf *conf, enum e
                           int64_t floor)
 {
     bool number_changed = !conf_equal(master->live, conf, SETTING_ID_workers_min);
+    bool files_changed = !conf_equal(master->live, conf, SETTING_ID_RELOAD_ON_CHANGE);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         if (settings_table[id].reload == RELOAD_LIVE && setting_is_number(&settings_table[id]))
             settings_set(&master->settings, id, settings_get(conf_settings(conf), id));
     master->live = conf;
     logs_configure(master, conf);
+    if (files_changed || event == EVENT_ROLL_OUT) /* or what has changed since would be forgotten */
+        changes_start(master);
     master_settings(master, event);
     if (master->live == conf && number_changed)
         master_scale(master, floor, false);

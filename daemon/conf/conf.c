@@ -259,6 +259,7 @@ void conf_free(struct conf *conf)
     }
     free_strings(conf->sets);
     free_strings(conf->argv);
+    free_strings(conf->watched);
     free_strings(conf->environment);
     free(conf->credentials.groups);
     free(conf->user.name);
@@ -302,6 +303,11 @@ uid_t conf_listen_owner(const struct conf *conf)
 gid_t conf_listen_group(const struct conf *conf)
 {
     return conf->group;
+}
+
+char *const *conf_watched(const struct conf *conf)
+{
+    return conf->watched;
 }
 
 char **conf_argv(const struct conf *conf)

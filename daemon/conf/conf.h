@@ -76,6 +76,9 @@ void conf_probe(struct conf *conf, struct problems *problems);
 char **conf_argv(const struct conf *conf);
 char **conf_environment(const struct conf *conf);
 
+/* reload_on_change: absolute paths, NULL-terminated; owned by the object. */
+char *const *conf_watched(const struct conf *conf);
+
 /* The absolute path of the program of `command`, looked up now: from `chdir` when it has a slash, else in the
  * PATH of the workers' environment. Returns 0, -ENOENT, -EACCES (not executable), -EISDIR, or another -errno.
  */

@@ -38,6 +38,7 @@ struct conf {
     uid_t owner;
     gid_t group;
     char **argv;
+    char **watched;
     char **environment;
     struct credentials credentials; /* as asked for; no groups: not asked for */
     bool changes_credentials;       /* they are to be set, and we may */

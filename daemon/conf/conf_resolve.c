@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -128,6 +129,23 @@ static void resolve_text(struct conf *conf, enum setting_id id, struct problems 
         set_text(conf, id, setting->text_default);
 }
 
+static void resolve_watched(struct conf *conf, struct problems *problems)
+{
+    enum setting_id id = SETTING_ID_RELOAD_ON_CHANGE;
+    size_t count = json_array_size(conf->values[id]);
+    char path[PATH_MAX];
+
+    conf->watched = memory_must(calloc(count + 1, sizeof *conf->watched));
+    for (size_t i = 0; i < count; i++) {
+        const char *given = json_string_value(json_array_get(conf->values[id], i));
+        if (paths_absolute(conf->texts[SETTING_ID_CHDIR], given, path, sizeof path) < 0) {
+            conf_fault(conf, problems, id, "the path %zu is longer than %d bytes", i + 1, PATH_MAX - 1);
+            return;
+        }
+        conf->watched[i] = memory_must(strdup(path));
+    }
+}
+
 void conf_resolve(struct conf *conf, struct problems *problems)
 {
     resolve_chdir(conf, problems);
@@ -139,4 +157,5 @@ void conf_resolve(struct conf *conf, struct problems *problems)
             resolve_text(conf, id, problems);
     }
     resolve_control_socket(conf, problems);
+    resolve_watched(conf, problems);
 }
