@@ -261,25 +261,51 @@ static void reload_asks_nobody_and_changes_nobody(void **state)
     (void)state;
     static const char *const texts[] = {
         "\"user\": \"second\", \"nice\": 19",
-        "\"user\": \"none\", \"group\": \"none\", \"listen_owner\": \"none\", \"listen_group\": \"none\"",
-        "\"user\": \"1\", \"group\": \"1\", \"listen_owner\": \"1\"",
+        "\"user\": \"none\", \"group\": \"none\"",
+        "\"user\": \"1\", \"group\": \"1\"",
         "\"nice\": 19",
     };
     if (!may_change_users())
         skip();
-    struct conf *conf = must_load(NULL, "\"user\": \"second\", \"listen_owner\": \"first\"");
+    struct conf *conf = must_load(NULL, "\"user\": \"second\"");
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         asked = 0;
         struct conf *next = must_load(conf, texts[i]);
         assert_string_equal(said, "");
         assert_int_equal(asked, 0);
         assert_credentials(next, 4000, 4002, 5002);
-        assert_int_equal(conf_listen_owner(next), 4000);
         assert_string_equal(variable(next, "HOME"), "/second");
         assert_string_equal(variable(next, "USER"), "second");
         conf_free(conf);
         conf = next;
     }
+    conf_free(conf);
+}
+
+/* Of the socket it may be another one: a number, or who is in the files of this machine. */
+static void reload_changes_the_owner_of_the_socket(void **state)
+{
+    (void)state;
+    struct conf *conf = must_load(NULL, "\"listen_owner\": \"first\"");
+    struct conf *same = must_load(conf, "\"listen_owner\": \"first\", \"nice\": 19");
+    struct conf *number = must_load(conf, "\"listen_owner\": \"17\", \"listen_group\": \"18\"");
+    struct conf *name = must_load(conf, "\"listen_owner\": \"root\", \"listen_group\": \"root\"");
+    struct conf *none = must_load(conf, "\"nice\": 19");
+    assert_int_equal(conf_listen_owner(same), 4000);
+    assert_int_equal(conf_listen_owner(number), 17);
+    assert_int_equal(conf_listen_group(number), 18);
+    assert_int_equal(conf_listen_owner(name), 0);
+    assert_int_equal(conf_listen_group(name), 0);
+    assert_int_equal(conf_listen_owner(none), (uid_t)-1);
+    asked = 0;
+    assert_null(load(conf, "\"listen_owner\": \"second\", \"listen_group\": \"second\""));
+    assert_non_null(strstr(said, "no user \"second\" in /etc/passwd"));
+    assert_non_null(strstr(said, "no group \"second\" in /etc/group"));
+    assert_int_equal(asked, 0);
+    conf_free(same);
+    conf_free(number);
+    conf_free(name);
+    conf_free(none);
     conf_free(conf);
 }
 
@@ -306,6 +332,7 @@ int main(void)
         TEST(what_is_not_known_of_the_user_is_not_set),
         TEST(environment_is_ours_without_user),
         TEST(reload_asks_nobody_and_changes_nobody),
+        TEST(reload_changes_the_owner_of_the_socket),
         TEST(reload_without_user_stays_without),
     };
     alarm(60);
