@@ -49,7 +49,7 @@ static int open_page(struct master *master, const struct conf *conf, uint32_t in
 /* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
 static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
 {
-    const struct conf *conf = versions_of(&master->versions, master->policy.slots[slot].generation);
+    const struct conf *conf = versions_of(&master->versions, master->policy.slots[slot].generation)->conf;
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {0};
     char program[PATH_MAX];
     struct output *output;

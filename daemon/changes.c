@@ -28,28 +28,26 @@ static bool is_same(const struct stat *a, const struct stat *b)
            a->st_mode == b->st_mode && !a->st_nlink == !b->st_nlink;
 }
 
-/* True when it is at rest. */
+/* True when it is as it was. */
 static bool look_again(struct watched_file *file)
 {
     struct stat now = look(file->path);
     bool rests = is_same(&now, &file->found);
     file->changed |= !rests;
     file->found = now;
-    return rests && now.st_nlink > 0;
+    return rests;
 }
 
-/* The file that has changed, if all that have are at rest; else NULL. */
+/* One that has changed, if all that have are at rest; else NULL. */
 static const struct watched_file *find_change(struct changes *changes)
 {
     const struct watched_file *changed = NULL;
     bool rest = true;
     for (size_t i = 0; i < changes->count; i++) {
         struct watched_file *file = &changes->files[i];
-        bool rests = look_again(file);
-        if (!file->changed)
-            continue;
-        rest &= rests;
-        changed = file;
+        rest &= look_again(file);
+        if (file->changed && file->found.st_nlink)
+            changed = file;
     }
     return rest ? changed : NULL;
 }
@@ -67,7 +65,8 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
         return;
     log_info("reload: %s has changed", changed->path);
     for (size_t i = 0; i < master->changes.count; i++)
-        master->changes.files[i].changed = false;
+        if (master->changes.files[i].found.st_nlink)
+            master->changes.files[i].changed = false;
     (void)reload(master, &problem); /* it was logged */
 }
 
@@ -91,6 +90,20 @@ void changes_start(struct master *master)
         changes->files[i] =
             (struct watched_file){.path = memory_must(strdup(paths[i])), .found = look(paths[i])};
     ev_timer_again(master->loop, &changes->timer);
+}
+
+static bool is_followed(const struct changes *changes, char *const *paths)
+{
+    size_t i = 0;
+    while (i < changes->count && paths[i] && strcmp(paths[i], changes->files[i].path) == 0)
+        i++;
+    return i == changes->count && !paths[i];
+}
+
+void changes_follow(struct master *master)
+{
+    if (!is_followed(&master->changes, conf_watched(master->live)))
+        changes_start(master);
 }
 
 void changes_stop(struct master *master)

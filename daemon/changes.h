@@ -24,6 +24,9 @@ void changes_init(struct master *master);
 /* From now on, the files that the settings in effect name; what they are like now is nothing new. */
 void changes_start(struct master *master);
 
+/* The settings in effect may name others now; those that stay are looked at on. */
+void changes_follow(struct master *master);
+
 void changes_stop(struct master *master);
 
 #endif

@@ -111,9 +111,12 @@ static void wait_reload(struct master *master, struct control_client *client)
         control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
     else if (reload->phase == RELOAD_FAILED)
         control_error(client, reload->code, "%s", reload->reason);
-    else if (reload->phase == RELOAD_DONE || policy->resting)
-        control_result(client, json_pack("{s:I,s:b}", "generation", (json_int_t)policy->generation, "paused",
-                                         policy->resting));
+    else if (reload->phase == RELOAD_DONE)
+        control_result(client, json_pack("{s:I}", "generation", (json_int_t)policy->generation));
+    else if (policy->resting)
+        control_error(client, EXIT_FAILED,
+                      "the pool was paused before all workers were replaced; the others follow when it is "
+                      "resumed");
     else
         control_progress(client, reload_json(master));
 }

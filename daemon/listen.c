@@ -58,8 +58,21 @@ static void name_owner(struct listener_options *options, const struct conf *form
         options->group = getegid();
 }
 
+static bool is_same(const struct conf *a, const struct conf *b)
+{
+    static const enum setting_id ids[] = {SETTING_ID_listen_mode,  SETTING_ID_LISTEN_OWNER,
+                                          SETTING_ID_LISTEN_GROUP, SETTING_ID_backlog,
+                                          SETTING_ID_defer_accept, SETTING_ID_ALLOWED_CLIENTS};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (!conf_equal(a, b, ids[i]))
+            return false;
+    return true;
+}
+
 int listen_adjust(struct master *master, const struct conf *conf, struct problem *problem)
 {
+    if (is_same(master->live, conf))
+        return 0;
     struct listener_options options = options_of(conf), former = options_of(master->live);
     struct problem unused;
     name_owner(&options, master->live);

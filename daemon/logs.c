@@ -22,14 +22,15 @@ static int open_slowlog(struct master *master, const struct conf *conf, struct p
     return result ? problem_set(problem, result, "slowlog.file %s: %s", path, strerror(-result)) : 0;
 }
 
-static void configure(struct master *master, const struct conf *conf)
+void logs_configure(struct master *master, const struct conf *conf)
 {
     enum log_format format = log_format_parse(conf_text(conf, SETTING_ID_LOG_FORMAT));
     log_configure(master->name, log_level_parse(conf_text(conf, SETTING_ID_LOG_LEVEL)), format);
     slowlog_configure(master->slowlog, format, conf_settings(conf)->slowlog_stack);
 }
 
-int logs_open_output(struct master *master, const struct conf *conf, struct problem *problem)
+/* worker_output_file of `conf`, if it wants one. Likewise. */
+static int open_output(struct master *master, const struct conf *conf, struct problem *problem)
 {
     const char *path = conf_text(conf, SETTING_ID_WORKER_OUTPUT_FILE);
     if (strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "file") != 0)
@@ -42,14 +43,19 @@ int logs_open_output(struct master *master, const struct conf *conf, struct prob
     return result ? problem_set(problem, result, "worker_output_file %s: %s", path, strerror(-result)) : 0;
 }
 
-void logs_configure(struct master *master, const struct conf *conf)
+static int open_files(struct master *master, const struct conf *conf, struct problem *problem)
 {
-    struct problem problem;
-    configure(master, conf);
-    if (open_slowlog(master, conf, &problem))
-        log_error("%s; slow requests go where they went", problem.text);
-    if (logs_open_output(master, conf, &problem))
-        log_error("%s; the lines of the workers go where they went", problem.text);
+    int result = open_slowlog(master, conf, problem);
+    return result ? result : open_output(master, conf, problem);
+}
+
+int logs_change(struct master *master, const struct conf *conf, struct problem *problem)
+{
+    struct problem unused;
+    int result = open_files(master, conf, problem);
+    if (result)
+        (void)!open_files(master, master->live, &unused);
+    return result;
 }
 
 int logs_open(struct master *master, struct problem *problem)
@@ -60,9 +66,8 @@ int logs_open(struct master *master, struct problem *problem)
         return problem_set(problem, result, "log %s: %s", path ? path : "to standard error",
                            strerror(-result));
     master->slowlog = slowlog_new(master->loop, master->name, conf_credentials(master->conf));
-    configure(master, master->conf);
-    result = open_slowlog(master, master->conf, problem);
-    return result ? result : logs_open_output(master, master->conf, problem);
+    logs_configure(master, master->conf);
+    return open_files(master, master->conf, problem);
 }
 
 /* Tells how it went; returns `result`. */

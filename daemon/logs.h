@@ -13,12 +13,12 @@ struct master;
 /* The files of the master's conf, and log.level and log.format. Returns 0, or -errno with the reason. */
 __attribute__((warn_unused_result)) int logs_open(struct master *master, struct problem *problem);
 
-/* worker_output_file of `conf`, if it wants one. Returns 0, or -errno with the reason, and the one before
- * goes on being used. */
-__attribute__((warn_unused_result)) int logs_open_output(struct master *master, const struct conf *conf,
-                                                         struct problem *problem);
+/* slowlog.file and worker_output_file as `conf` has them, from now on. Returns 0, or -errno with the reason,
+ * and they are those of the settings in effect. */
+__attribute__((warn_unused_result)) int logs_change(struct master *master, const struct conf *conf,
+                                                    struct problem *problem);
 
-/* The logs as `conf` has them, from now on; files that cannot be opened are logged. */
+/* log.level, log.format and slowlog.stack likewise. */
 void logs_configure(struct master *master, const struct conf *conf);
 
 /* The files anew. One that cannot be opened goes on being used; that is logged, and the (last) reason

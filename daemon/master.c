@@ -100,7 +100,6 @@ static void happens(struct master *master, const struct event *happened)
     }
     master->events.count = 0;
     master->stepping = false;
-    reload_settle(master);
     set_deadline(master);
     announce_workers(master);
     orphans_notify(master);
@@ -275,7 +274,6 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .loop = ev_default_loop(EVFLAG_NOENV),
         .conf = conf,
         .live = conf,
-        .versions = {.first = conf},
         .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
         .listener = LISTENER_INIT,
@@ -286,6 +284,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     };
     /* So that the pools of a host do not recycle in step. */
     uint64_t seed = (uint64_t)clock_now_ms() ^ (uint64_t)getpid() << 32;
+    versions_init(&master->versions, conf);
     policy_init(&master->policy, &master->settings, NULL, 0, seed);
     reserve(master, master->settings.workers_max);
     ev_init(&master->deadline, on_deadline);
@@ -300,6 +299,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     guard_init(master);
     weigh_init(master);
     changes_init(master);
+    reload_init(master);
 }
 
 /* Whether the listener is what the workers of a former master have, too. */
@@ -325,6 +325,7 @@ static void fini(struct master *master)
     guard_stop(master);
     weigh_stop(master);
     changes_stop(master);
+    reload_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
     ev_periodic_stop(master->loop, &master->never);
@@ -347,7 +348,6 @@ static void fini(struct master *master)
     free(master->actions.items);
     free(master->events.items);
     versions_fini(&master->versions);
-    reload_fini(&master->reload);
     ev_loop_destroy(master->loop);
 }
 

@@ -42,7 +42,7 @@ struct master {
     const struct conf *live;  /* borrowed; for the settings of class LIVE */
     struct versions versions; /* what the workers are started from */
     struct reload reload;
-    struct changes changes; /* that reload by themselves */
+    struct changes changes;   /* that reload by themselves */
     struct settings settings; /* in effect */
     const char *name;         /* borrowed from conf, as is the next */
     const char *pidfile;      /* NULL: none, or not yet written */

@@ -55,24 +55,15 @@ static bool name_change(const struct master *master, const struct conf *new, enu
     return !waits;
 }
 
-/* The settings of class LIVE. `floor` workers are asked for where `conf` has another number than was in
- * effect, unless another one was set by hand since. Returns false when that was no more so in the end. */
-static bool put_in_effect(struct master *master, const struct conf *conf, enum event_type event,
-                          int64_t floor)
+/* The settings of class LIVE; the policy is told by `event`. */
+static void put_in_effect(struct master *master, const struct conf *conf, enum event_type event)
 {
-    bool number_changed = !conf_equal(master->live, conf, SETTING_ID_workers_min);
-    bool files_changed = !conf_equal(master->live, conf, SETTING_ID_RELOAD_ON_CHANGE);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         if (settings_table[id].reload == RELOAD_LIVE && setting_is_number(&settings_table[id]))
             settings_set(&master->settings, id, settings_get(conf_settings(conf), id));
     master->live = conf;
     logs_configure(master, conf);
-    if (files_changed || event == EVENT_ROLL_OUT) /* or what has changed since would be forgotten */
-        changes_start(master);
     master_settings(master, event);
-    if (master->live == conf && number_changed)
-        master_scale(master, floor, false);
-    return master->live == conf;
 }
 
 /* ---- how it goes ---- */
@@ -91,8 +82,10 @@ static void enter(struct reload *reload, enum reload_phase phase)
         recent_start();
     if (!is_under_way(phase) && is_under_way(reload->phase))
         recent_stop();
-    reload_fini(reload);
-    *reload = (struct reload){.phase = phase, .floor = reload->floor};
+    free(reload->reason);
+    reload->reason = NULL;
+    reload->code = 0;
+    reload->phase = phase;
 }
 
 static void fail(struct reload *reload, int code, const char *reason)
@@ -115,33 +108,58 @@ static int prepare(struct master *master, const struct conf *new, struct problem
     struct problem unused;
     if (!master->pages.pool && strcmp(observe, "preload") == 0)
         return problem_set(problem, -ENOTSUP,
-                           "observe: \"preload\" is possible after a restart only, where it was \"kernel\"");
-    if (!master->pages.pool && !conf_equal(master->live, new, SETTING_ID_OBSERVE))
+                           "observe: \"preload\" needs a restart: the master has begun without the library");
+    if (!master->pages.pool && strcmp(observe, "auto") == 0 &&
+        !conf_equal(master->live, new, SETTING_ID_OBSERVE))
         log_warning("reload: observe: workers go on being observed from outside until a restart");
-    int result = logs_open_output(master, new, problem);
+    int result = logs_change(master, new, problem);
     if (result)
         return result;
     result = listen_adjust(master, new, problem);
     if (result)
-        (void)!logs_open_output(master, master->live, &unused);
+        (void)!logs_change(master, master->live, &unused);
     return result;
+}
+
+/* The settings of a generation that has failed are in effect for a moment. */
+static bool is_settling(const struct reload *reload)
+{
+    return ev_is_active(&reload->settle) || ev_is_pending(&reload->settle);
+}
+
+static void prune(struct master *master)
+{
+    if (!is_settling(&master->reload))
+        versions_prune(&master->versions, &master->policy);
+}
+
+/* Of generations that are only tried, the first finds the workers as they were. */
+static void remember_floor(struct master *master)
+{
+    const struct policy *policy = &master->policy;
+    if (!policy->candidate)
+        versions_of(&master->versions, policy->generation)->floor = policy->floor;
 }
 
 static void adopt(struct master *master, struct conf *new)
 {
+    uint64_t generation = master->policy.generations + 1;
+    bool number_changed = !conf_equal(master->live, new, SETTING_ID_workers_min);
     unsigned changed = 0;
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         changed += name_change(master, new, id);
     log_info("reload: %u settings have changed; workers of generation %llu follow", changed,
-             (unsigned long long)master->policy.generations + 1);
-    versions_add(&master->versions, master->policy.generations + 1, new);
-    int64_t floor = is_under_way(master->reload.phase) ? master->reload.floor : master->policy.floor;
+             (unsigned long long)generation);
+    remember_floor(master);
+    versions_add(&master->versions, generation, new);
     enter(&master->reload, RELOAD_TRYING);
-    master->reload.floor = floor;
-    /* It may fail at once. */
-    if (put_in_effect(master, new, EVENT_ROLL_OUT, conf_settings(new)->workers_min))
-        master_event(master, EVENT_RESUME, 0, 0);
-    versions_prune(&master->versions, &master->policy);
+    put_in_effect(master, new, EVENT_ROLL_OUT);
+    if (number_changed)
+        master_scale(master, conf_settings(new)->workers_min, false);
+    master->reload.floor = master->policy.floor;
+    changes_start(master);
+    master_event(master, EVENT_RESUME, 0, 0);
+    prune(master);
 }
 
 /* Reads the file. Returns an exit code, with the reason. */
@@ -160,9 +178,45 @@ static int read_anew(struct master *master, struct conf **ret_conf, struct probl
     return result ? EXIT_FAILED : 0;
 }
 
+/* A number of workers that was set by hand since the reload stays. */
+static void settle(struct master *master)
+{
+    const struct version *former = versions_of(&master->versions, master->policy.generation);
+    bool by_hand = master->policy.floor != master->reload.floor;
+    int64_t floor = by_hand ? master->policy.floor : former->floor;
+    struct problem problem;
+    ev_timer_stop(master->loop, &master->reload.settle);
+    if (logs_change(master, former->conf, &problem))
+        log_error("reload: %s; it goes on being written to another file", problem.text);
+    if (listen_adjust(master, former->conf, &problem))
+        log_error("reload: %s; the listener stays as it is", problem.text);
+    put_in_effect(master, former->conf, EVENT_SETTINGS);
+    master_scale(master, floor, false);
+    master->reload.floor = master->policy.floor;
+    changes_follow(master);
+    prune(master);
+}
+
+/* A pool that stops refuses connections, which another listener's setting would undo. */
+static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct master *master = timer->data;
+    (void)loop, (void)events;
+    if (master->policy.state < POOL_STOPPING)
+        settle(master);
+}
+
+void reload_init(struct master *master)
+{
+    ev_timer_init(&master->reload.settle, on_settle, 0.0, 0.0);
+    master->reload.settle.data = master;
+}
+
 int reload(struct master *master, struct problem *problem)
 {
     struct conf *new;
+    if (is_settling(&master->reload))
+        settle(master);
     int code = read_anew(master, &new, problem);
     if (code == 0)
         adopt(master, new);
@@ -173,40 +227,23 @@ int reload(struct master *master, struct problem *problem)
     return code;
 }
 
-/* The reason, and what the new workers had to say, unless it was somebody's wish. */
-static char *explain(enum reason reason)
-{
-    bool wish = reason == REASON_PAUSE || reason == REASON_STOP;
-    char *lines __attribute__((cleanup(memory_free_text))) = recent_text(wish ? 0 : REASON_LINES);
-    return memory_text("%s%s%s", reason_text(reason), *lines ? ": " : "", lines);
-}
-
+/* Somebody's wish needs no explanation; else what the new workers had to say is part of it. */
 static void go_back(struct master *master, enum reason reason)
 {
+    bool wish = reason == REASON_PAUSE || reason == REASON_STOP;
     if (master->policy.candidate) {
         log_warning("reload: the generation before fails, too: %s", reason_text(reason));
         return; /* another one is being tried */
     }
-    char *text __attribute__((cleanup(memory_free_text))) = explain(reason);
-    log_error("reload: %s; generation %llu and its settings are in effect again", text,
-              (unsigned long long)master->policy.generation);
+    char *lines __attribute__((cleanup(memory_free_text))) = recent_text(wish ? 0 : REASON_LINES);
+    char *text __attribute__((cleanup(memory_free_text))) =
+        memory_text("%s%s%s", reason_text(reason), *lines ? ": " : "", lines);
+    log_line(wish ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+             "reload: given up, generation %llu is in effect again: %s",
+             (unsigned long long)master->policy.generation, text);
     fail(&master->reload, EXIT_FAILED, text);
-    master->reload.back = true;
-}
-
-void reload_settle(struct master *master)
-{
-    if (!master->reload.back)
-        return;
-    master->reload.back = false;
-    struct problem problem;
-    const struct conf *former = versions_of(&master->versions, master->policy.generation);
-    bool by_hand = master->policy.floor != conf_settings(master->live)->workers_min;
-    if (listen_adjust(master, former, &problem))
-        log_error("reload: %s; the listener stays as it is", problem.text);
-    (void)put_in_effect(master, former, EVENT_SETTINGS,
-                        by_hand ? master->policy.floor : master->reload.floor);
-    versions_prune(&master->versions, &master->policy);
+    /* Between two steps of the policy, and when nobody is at work on the workers. */
+    ev_timer_start(master->loop, &master->reload.settle);
 }
 
 void reload_news(struct master *master, const struct action *action)
@@ -224,8 +261,7 @@ void reload_news(struct master *master, const struct action *action)
         log_info("reload: done, the workers are of generation %llu",
                  (unsigned long long)master->policy.generation);
     }
-    if (!reload->back)
-        versions_prune(&master->versions, &master->policy);
+    prune(master);
 }
 
 static json_int_t replaced(const struct policy *policy)
@@ -239,15 +275,16 @@ static json_int_t replaced(const struct policy *policy)
 json_t *reload_json(const struct master *master)
 {
     const struct reload *reload = &master->reload;
+    bool counts = reload->phase == RELOAD_REPLACING || reload->phase == RELOAD_DONE;
     if (reload->phase == RELOAD_NEVER)
         return json_null();
     return json_pack("{s:s,s:I,s:s?}", "state", phase_names[reload->phase], "replaced",
-                     reload->phase == RELOAD_TRYING ? (json_int_t)0 : replaced(&master->policy), "reason",
-                     reload->reason);
+                     counts ? replaced(&master->policy) : (json_int_t)0, "reason", reload->reason);
 }
 
-void reload_fini(struct reload *reload)
+void reload_stop(struct master *master)
 {
-    free(reload->reason);
-    reload->reason = NULL;
+    ev_timer_stop(master->loop, &master->reload.settle);
+    free(master->reload.reason);
+    master->reload.reason = NULL;
 }

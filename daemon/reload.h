@@ -10,8 +10,9 @@
 
 #include "daemon/base/problem.h"
 
+#include <ev.h>
 #include <jansson.h>
-#include <stdbool.h>
+#include <stdint.h>
 
 struct action;
 struct master;
@@ -27,11 +28,13 @@ enum reload_phase {
 /* How the last reload is going, or went. */
 struct reload {
     enum reload_phase phase;
-    int code;      /* FAILED: an exit code */
-    char *reason;  /* FAILED: why; owned */
-    int64_t floor; /* of workers, before it */
-    bool back;     /* FAILED: the settings of the generation before are still to be put in effect */
+    int code;        /* FAILED: an exit code */
+    char *reason;    /* FAILED: why; owned */
+    int64_t floor;   /* of workers, as it has left them */
+    ev_timer settle; /* at once, while the settings of the generation before are still to be put in effect */
 };
+
+void reload_init(struct master *master);
 
 /* Begins, and returns 0; one that is under way is superseded. Or an exit code, with the reason: what is under
  * way goes on. A file that is valid also ends a pause. */
@@ -40,12 +43,9 @@ int reload(struct master *master, struct problem *problem);
 /* The policy tells what becomes of the new generation. */
 void reload_news(struct master *master, const struct action *action);
 
-/* What the news ask for and would disturb a step of the policy: between two of them. */
-void reload_settle(struct master *master);
-
 /* {"state","replaced","reason"}, null before the first reload. */
 json_t *reload_json(const struct master *master);
 
-void reload_fini(struct reload *reload);
+void reload_stop(struct master *master);
 
 #endif

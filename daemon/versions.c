@@ -6,20 +6,30 @@
 
 #include <stdlib.h>
 
-void versions_add(struct versions *versions, uint64_t generation, struct conf *conf)
+static void add(struct versions *versions, const struct version *version)
 {
     versions->items =
         memory_must(reallocarray(versions->items, versions->count + 1, sizeof *versions->items));
-    versions->items[versions->count++] = (struct version){.generation = generation, .conf = conf};
+    versions->items[versions->count++] = *version;
 }
 
-const struct conf *versions_of(const struct versions *versions, uint64_t generation)
+void versions_init(struct versions *versions, const struct conf *conf)
+{
+    add(versions, &(struct version){.generation = 1, .conf = conf});
+}
+
+void versions_add(struct versions *versions, uint64_t generation, struct conf *conf)
+{
+    add(versions, &(struct version){.generation = generation, .conf = conf, .owned = conf});
+}
+
+struct version *versions_of(const struct versions *versions, uint64_t generation)
 {
     for (size_t i = 0; i < versions->count; i++)
         if (versions->items[i].generation == generation)
-            return versions->items[i].conf;
-    ASSERT(generation == 1);
-    return versions->first;
+            return &versions->items[i];
+    ASSERT(!"a generation without a control file");
+    return NULL;
 }
 
 static bool is_wanted(const struct policy *policy, uint64_t generation)
@@ -35,7 +45,7 @@ void versions_prune(struct versions *versions, const struct policy *policy)
         if (is_wanted(policy, versions->items[i].generation))
             versions->items[kept++] = versions->items[i];
         else
-            conf_free(versions->items[i].conf);
+            conf_free(versions->items[i].owned);
     }
     versions->count = kept;
 }
@@ -43,6 +53,6 @@ void versions_prune(struct versions *versions, const struct policy *policy)
 void versions_fini(struct versions *versions)
 {
     for (size_t i = 0; i < versions->count; i++)
-        conf_free(versions->items[i].conf);
+        conf_free(versions->items[i].owned);
     free(versions->items);
 }

@@ -10,22 +10,26 @@
 
 struct version {
     uint64_t generation;
-    struct conf *conf;
+    const struct conf *conf;
+    struct conf *owned; /* the same, or NULL: it is somebody else's */
+    int64_t floor;      /* of workers, when another generation was begun with */
 };
 
 struct versions {
-    const struct conf *first; /* of generation 1; borrowed */
-    struct version *items;    /* the others; owned, and their conf */
+    struct version *items; /* owned */
     size_t count;
 };
+
+/* Generation 1; `conf` is borrowed. */
+void versions_init(struct versions *versions, const struct conf *conf);
 
 /* Takes over `conf`. */
 void versions_add(struct versions *versions, uint64_t generation, struct conf *conf);
 
-/* Borrowed, until the next versions_prune. */
-const struct conf *versions_of(const struct versions *versions, uint64_t generation);
+/* Borrowed, until the next versions_add or versions_prune. */
+struct version *versions_of(const struct versions *versions, uint64_t generation);
 
-/* Frees those that `policy` will start no worker of any more. */
+/* Forgets those that `policy` will start no worker of any more. */
 void versions_prune(struct versions *versions, const struct policy *policy);
 
 void versions_fini(struct versions *versions);

@@ -54,14 +54,13 @@ static void recycle(struct policy *policy, int64_t now_ms, struct actions *actio
     }
 }
 
-/* How many starts are allowed now. */
+/* How many starts are allowed now, beside a canary. */
 static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
 {
-    int64_t starting = policy_count(policy, SLOT_STARTING);
-    int64_t probes = 1 + rollout_has_canary(policy), most = policy->settings->max_starting;
+    int64_t starting = policy_count(policy, SLOT_STARTING) - rollout_has_canary(policy);
     if (policy->backoff.until_ms > now_ms)
         return 0;
-    return (policy->backoff.failures && probes < most ? probes : most) - starting;
+    return (policy->backoff.failures ? 1 : policy->settings->max_starting) - starting;
 }
 
 static struct slot *empty_slot(const struct policy *policy)
@@ -72,14 +71,13 @@ static struct slot *empty_slot(const struct policy *policy)
     return NULL;
 }
 
-/* It comes before other successors, and does not wait for what those that fail have to wait for. */
+/* It comes before other successors, and does not wait for what those have to wait for that fail or hang. */
 static void start_canary(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
     struct slot *slot = empty_slot(policy);
     int64_t successors = policy_capacity(policy) - policy->wanted;
     if (slot && policy->candidate && !rollout_has_canary(policy) &&
-        recycle_room(policy) > (successors > 0 ? successors : 0) &&
-        policy_count(policy, SLOT_STARTING) < policy->settings->max_starting)
+        recycle_room(policy) > (successors > 0 ? successors : 0))
         policy_spawn(policy, slot, policy->candidate, REASON_CANARY, now_ms, actions);
 }
 

@@ -34,6 +34,17 @@ static int detach_filter(const struct listener *listener)
     return gone ? 0 : -errno;
 }
 
+/* The new filter and the one that it replaces are both charged for, until that one has gone. Where the two
+ * are too long together, nobody is let in for a moment; a client's system tries again by itself. */
+static int replace_filter(const struct listener *listener)
+{
+    int error = attach_filter(listener, listener->client_count, false);
+    if (error != -ENOMEM)
+        return error;
+    (void)attach_filter(listener, 0, true);
+    return attach_filter(listener, listener->client_count, false);
+}
+
 static int restrict_clients(const struct listener_options *options, struct listener *listener)
 {
     struct listener former = *listener;
@@ -46,8 +57,7 @@ static int restrict_clients(const struct listener_options *options, struct liste
     }
     for (size_t i = 0; i < options->client_count; i++)
         listener->clients[i] = options->clients[i];
-    int error =
-        listener->clients ? attach_filter(listener, listener->client_count, false) : detach_filter(listener);
+    int error = listener->clients ? replace_filter(listener) : detach_filter(listener);
     free(error ? listener->clients : former.clients);
     if (error)
         *listener = former;
@@ -72,8 +82,7 @@ int entry_set(const struct listener_options *options, struct listener *listener,
 
 int entry_close(const struct listener *listener)
 {
-    /* Both programs are charged for until the old one has gone. Where a long list leaves no room for that,
-     * refusing everybody does without it. */
+    /* Where there is no room for both programs, refusing everybody does without the list. */
     int error = attach_filter(listener, listener->client_count, true);
     return error ? attach_filter(listener, 0, true) : 0;
 }

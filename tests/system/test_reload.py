@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import build, kinds
+from kit import build, fastcgi, kinds
 from kit.load import assert_all_right
 from kit.processes import children
 
@@ -22,7 +22,7 @@ def hup(pool):
     pool.send_signal(signal.SIGHUP)
 
     def end(status):
-        return re.search(r"reload: (done|.*everything stays as it was|.*are in effect again)", pool.log()[before:])
+        return re.search(r"reload: (done|.*everything stays as it was|.*given up)", pool.log()[before:])
     pool.wait_status(end, what="the end of the reload")
     return pool.log()[before:]
 
@@ -129,6 +129,10 @@ def test_what_needs_a_restart_is_named_and_stays(make_pool):
 
 # ---- a new generation ----
 
+# Long enough on the way for somebody to look.
+SLOW = ["/bin/sh", "-c", 'sleep 0.5; exec "$0"', build.worker("echo_fcgx")]
+
+
 def generations(status):
     return {each["generation"] for each in status["workers"] if each["state"] == "serving"}
 
@@ -194,19 +198,98 @@ def test_a_number_set_by_hand_comes_back(make_pool):
     assert (status["min"], status["floor"]) == (2, 5)
 
 
+def test_the_number_of_each_generation_comes_back(make_pool):
+    """Of the second when the third fails, and of the first when the second does."""
+    pool = make_pool(workers=2, failures=2, backoff={"initial": "10ms", "max": "50ms"}).up()
+    flag = pool.directory / "broken"
+    pool.write(workers=4, max_recycling=1,
+               command=["/bin/sh", "-c", f'test -e {flag} && exit 3; sleep 0.5; exec "$0"', build.worker("echo_fcgx")])
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "replacing", what="the others")
+    pool.write(workers=6, command=["/bin/false"])
+    assert pool.command("reload").returncode == 70
+    status = pool.status()
+    assert (status["generation"], status["floor"]) == (2, 4)
+    flag.touch()
+    status = pool.wait_status(lambda status: status["generation"] == 1 and status["min"] == 2, what="the first generation")
+    assert status["floor"] == 2 and generations(pool.wait_ready(2)) == {1}
+
+
+def test_a_number_by_hand_above_a_lower_maximum_comes_back(make_pool):
+    pool = make_pool(workers={"min": 1, "max": 9}).up()
+    assert pool.command("scale", "7").returncode == 0
+    pool.write(workers={"min": 1, "max": 3}, command=["/bin/false"])
+    assert pool.command("reload").returncode == 70
+    pool.wait_status(lambda status: (status["floor"], status["max"]) == (7, 9), what="the number set by hand")
+
+
+def test_a_pool_full_of_hung_starts_is_mended(make_pool):
+    pool = make_pool(command=["/bin/sleep", "1000"], workers=3, max_starting=1, start_timeout=0).start()
+    pool.wait_status(lambda status: len(status["workers"]) == 1, what="a start that hangs")
+    pool.write(command=[build.worker("echo_fcgx")])
+    assert pool.command("reload").returncode == 0
+    assert generations(pool.wait_ready(3)) == {2}
+
+
+def test_an_unrelated_reload_leaves_the_socket_alone(make_pool):
+    """Somebody else may have changed its mode, or taken its path away."""
+    pool = make_pool(workers=1).up()
+    path = Path(pool.socket_path)
+    path.chmod(0o640)
+    pool.write(env={"TURN": "1"})
+    assert pool.command("reload").returncode == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.unlink()
+    pool.write(env={"TURN": "2"})
+    assert pool.command("reload").returncode == 0
+
+
+def test_files_that_cannot_be_opened_change_nothing(make_pool):
+    pool = make_pool(workers=1, slowlog={"threshold": 1}).up()
+    for changes in ({"slowlog": {"threshold": 1, "file": "/nowhere/slow"}},
+                    {"slowlog": None, "worker_output": "file", "worker_output_file": "/nowhere/out"}):
+        pool.write(**changes)
+        failed = pool.command("reload")
+        assert failed.returncode == 70 and "/nowhere" in failed.stderr, failed
+        assert generations(pool.status()) == {1}
+
+
+@pytest.mark.parametrize("listen", ["unix", "127.0.0.1:0"])
+def test_a_stop_during_a_trial_refuses_at_once(listen, make_pool, make_load):
+    """And goes on doing so, while a request is in hand."""
+    where = {} if listen == "unix" else {"listen": listen, "allowed_clients": ["127.0.0.1"]}
+    pool = make_pool(workers=1, **where).up()
+    address = pool.status()["listen"]
+    load = make_load(address, clients=1, requests=1, mix="GET:5?delay=1500")
+    load.wait_in_hand(pool, 1)
+    pool.write(command=["/bin/sleep", "1000"], start_timeout=600, listen_mode="0600",
+               **({} if listen == "unix" else {"allowed_clients": ["127.0.0.0/8"]}))
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "trying", what="the trial")
+    pool.send_signal(signal.SIGTERM)
+    pool.wait_status(lambda status: status["reload"]["state"] == "failed", what="the end of the trial")
+    pool.status()
+    with pytest.raises(fastcgi.Refused):
+        fastcgi.connect(address, timeout=1)
+    assert load.wait().ok == 1
+    assert pool.wait_exit() == 0
+    assert "error" not in pool.log()
+
+
 def test_a_reload_that_ends_the_one_before(make_pool):
     """By fewer workers, and by less patience with the first of them."""
     pool = make_pool(workers=4, start_timeout=600).up()
-    pool.write(env={"TURN": "1"})
+    pool.write(command=SLOW)
     pool.send_signal(signal.SIGHUP)
-    pool.wait_status(lambda status: status["reload"] and status["reload"]["replaced"] >= 1, what="some of them")
-    pool.write(workers=2, env={"TURN": "2"})
+    pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "replacing", what="some of them")
+    pool.write(workers=2, command=[build.worker("echo_fcgx")])
     assert pool.command("reload").returncode == 0
     assert generations(pool.status()) == {3}
     pool.write(command=["/bin/sleep", "1000"])
     pool.send_signal(signal.SIGHUP)
-    pool.wait_status(lambda status: status["reload"]["state"] == "trying", what="the trial")
-    pool.write(command=[build.worker("echo_fcgx")], start_timeout="100ms")
+    pool.wait_status(lambda status: status["reload"]["state"] == "trying" and any(
+        each["state"] == "starting" and each["age_ms"] > 2000 for each in status["workers"]), what="a trial of 2 seconds")
+    pool.write(command=[build.worker("echo_fcgx")], start_timeout=2)
     assert pool.command("reload").returncode == 0
     status = pool.status()
     assert generations(status) == {5} and status["reload"]["state"] == "done"
@@ -275,14 +358,15 @@ def test_a_pause_gives_up_the_trial(make_pool):
 
 def test_a_pause_while_the_others_follow(make_pool):
     """They follow when it has ended."""
-    pool = make_pool(workers=8).up()
-    pool.write(env={"TURN": "1"})
+    pool = make_pool(workers=4).up()
+    pool.write(command=SLOW)
     with pool.background("reload") as reload:
         pool.wait_status(lambda status: status["reload"] and status["reload"]["state"] == "replacing", what="the others")
         assert pool.command("pause").returncode == 0
-        reload.communicate(timeout=20)
+        _, said = reload.communicate(timeout=20)
+        assert reload.returncode == 70 and "paused" in said, said
     assert pool.command("resume").returncode == 0
-    status = pool.wait_ready(8)
+    status = pool.wait_ready(4)
     assert generations(status) == {2}
     pool.wait_status(lambda status: status["reload"]["state"] == "done", what="the end of the reload")
 
