@@ -121,18 +121,6 @@ static int prepare(struct master *master, const struct conf *new, struct problem
     return result;
 }
 
-/* The settings of a generation that has failed are in effect for a moment. */
-static bool is_settling(const struct reload *reload)
-{
-    return ev_is_active(&reload->settle) || ev_is_pending(&reload->settle);
-}
-
-static void prune(struct master *master)
-{
-    if (!is_settling(&master->reload))
-        versions_prune(&master->versions, &master->policy);
-}
-
 /* Of generations that are only tried, the first finds the workers as they were. */
 static void remember_floor(struct master *master)
 {
@@ -159,7 +147,7 @@ static void adopt(struct master *master, struct conf *new)
     master->reload.floor = master->policy.floor;
     changes_start(master);
     master_event(master, EVENT_RESUME, 0, 0);
-    prune(master);
+    versions_prune(&master->versions, &master->policy, master->live);
 }
 
 /* Reads the file. Returns an exit code, with the reason. */
@@ -194,7 +182,7 @@ static void settle(struct master *master)
     master_scale(master, floor, false);
     master->reload.floor = master->policy.floor;
     changes_follow(master);
-    prune(master);
+    versions_prune(&master->versions, &master->policy, master->live);
 }
 
 /* A pool that stops refuses connections, which another listener's setting would undo. */
@@ -215,7 +203,7 @@ void reload_init(struct master *master)
 int reload(struct master *master, struct problem *problem)
 {
     struct conf *new;
-    if (is_settling(&master->reload))
+    if (ev_is_active(&master->reload.settle) || ev_is_pending(&master->reload.settle))
         settle(master);
     int code = read_anew(master, &new, problem);
     if (code == 0)
@@ -261,7 +249,7 @@ void reload_news(struct master *master, const struct action *action)
         log_info("reload: done, the workers are of generation %llu",
                  (unsigned long long)master->policy.generation);
     }
-    prune(master);
+    versions_prune(&master->versions, &master->policy, master->live);
 }
 
 static json_int_t replaced(const struct policy *policy)

@@ -38,14 +38,15 @@ static bool is_wanted(const struct policy *policy, uint64_t generation)
            generation == policy->fallback;
 }
 
-void versions_prune(struct versions *versions, const struct policy *policy)
+void versions_prune(struct versions *versions, const struct policy *policy, const struct conf *live)
 {
     size_t kept = 0;
     for (size_t i = 0; i < versions->count; i++) {
-        if (is_wanted(policy, versions->items[i].generation))
-            versions->items[kept++] = versions->items[i];
+        const struct version *version = &versions->items[i];
+        if (is_wanted(policy, version->generation) || version->conf == live)
+            versions->items[kept++] = *version;
         else
-            conf_free(versions->items[i].owned);
+            conf_free(version->owned);
     }
     versions->count = kept;
 }

@@ -29,8 +29,8 @@ void versions_add(struct versions *versions, uint64_t generation, struct conf *c
 /* Borrowed, until the next versions_add or versions_prune. */
 struct version *versions_of(const struct versions *versions, uint64_t generation);
 
-/* Forgets those that `policy` will start no worker of any more. */
-void versions_prune(struct versions *versions, const struct policy *policy);
+/* Forgets those that `policy` will start no worker of any more, but for `live`. */
+void versions_prune(struct versions *versions, const struct policy *policy, const struct conf *live);
 
 void versions_fini(struct versions *versions);
 
