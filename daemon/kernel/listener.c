@@ -241,13 +241,10 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
 /* --- afterwards --- */
 
 /* By way of a descriptor: the path could be somebody's link by the time that a chmod gets there. */
-static int adjust_path(const struct listener *listener, const struct listener_options *options,
+static int adjust_file(int fd, const struct listener *listener, const struct listener_options *options,
                        struct problem *problem)
 {
     const char *path = address_path(&listener->address);
-    if (path == NULL)
-        return 0;
-    __attribute__((cleanup(close_cleanup))) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     char link[sizeof "/proc/self/fd/" + 10];
     struct stat found;
     if (fd < 0 || fstat(fd, &found) != 0 || found.st_dev != listener->path_device ||
@@ -261,6 +258,18 @@ static int adjust_path(const struct listener *listener, const struct listener_op
     if (chmod(link, options->mode) != 0)
         return problem_set(problem, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
     return 0;
+}
+
+static int adjust_path(const struct listener *listener, const struct listener_options *options,
+                       struct problem *problem)
+{
+    const char *path = address_path(&listener->address);
+    if (path == NULL)
+        return 0;
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int error = adjust_file(fd, listener, options, problem);
+    close_cleanup(&fd);
+    return error;
 }
 
 int listener_adjust(const struct listener_options *options, struct listener *listener,
