@@ -109,7 +109,7 @@ static void wait_reload(struct master *master, struct control_client *client)
     const struct reload *reload = &master->reload;
     if (policy->state >= POOL_STOPPING)
         control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
-    else if (reload->phase == RELOAD_FAILED)
+    else if (reload->phase == RELOAD_FAILED && !reload_settles(reload))
         control_error(client, reload->code, "%s", reload->reason);
     else if (reload->phase == RELOAD_DONE)
         control_result(client, json_pack("{s:I}", "generation", (json_int_t)policy->generation));

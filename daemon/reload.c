@@ -194,6 +194,11 @@ static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
         settle(master);
 }
 
+bool reload_settles(const struct reload *reload)
+{
+    return ev_is_active(&reload->settle) || ev_is_pending(&reload->settle);
+}
+
 void reload_init(struct master *master)
 {
     ev_timer_init(&master->reload.settle, on_settle, 0.0, 0.0);
@@ -203,7 +208,7 @@ void reload_init(struct master *master)
 int reload(struct master *master, struct problem *problem)
 {
     struct conf *new;
-    if (ev_is_active(&master->reload.settle) || ev_is_pending(&master->reload.settle))
+    if (reload_settles(&master->reload))
         settle(master);
     int code = read_anew(master, &new, problem);
     if (code == 0)

@@ -12,6 +12,7 @@
 
 #include <ev.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct action;
@@ -42,6 +43,9 @@ int reload(struct master *master, struct problem *problem);
 
 /* The policy tells what becomes of the new generation. */
 void reload_news(struct master *master, const struct action *action);
+
+/* FAILED, and the settings of the generation before are not yet in effect. */
+bool reload_settles(const struct reload *reload);
 
 /* {"state","replaced","reason"}, null before the first reload. */
 json_t *reload_json(const struct master *master);
