@@ -106,7 +106,7 @@ static void command_resume(struct master *master, struct control_client *client,
 static void wait_reload(struct master *master, struct control_client *client)
 {
     const struct policy *policy = &master->policy;
-    const struct reload *reload = &master->reload;
+    struct reload *reload = &master->reload;
     if (policy->state >= POOL_STOPPING)
         control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
     else if (reload->phase == RELOAD_FAILED && !reload_settles(reload))

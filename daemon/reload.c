@@ -194,7 +194,7 @@ static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
         settle(master);
 }
 
-bool reload_settles(const struct reload *reload)
+bool reload_settles(struct reload *reload)
 {
     return ev_is_active(&reload->settle) || ev_is_pending(&reload->settle);
 }

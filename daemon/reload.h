@@ -45,7 +45,7 @@ int reload(struct master *master, struct problem *problem);
 void reload_news(struct master *master, const struct action *action);
 
 /* FAILED, and the settings of the generation before are not yet in effect. */
-bool reload_settles(const struct reload *reload);
+bool reload_settles(struct reload *reload);
 
 /* {"state","replaced","reason"}, null before the first reload. */
 json_t *reload_json(const struct master *master);
