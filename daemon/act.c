@@ -219,6 +219,11 @@ static void act_kill(struct master *master, const struct action *action)
 static void act_refuse(struct master *master, const struct action *action)
 {
     (void)action;
+    /* Others serve what waits there, and what is to come. */
+    if (upgrade_leaves_listener(master) || inherit_shares(master)) {
+        master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
+        return;
+    }
     int result = listener_refuse(&master->listener);
     if (result)
         log_warning("new connections cannot be refused (%s): the stop may take until graceful_timeout",
@@ -231,10 +236,11 @@ static void act_state(struct master *master, const struct action *action)
     enum pool_state state = action->number;
     log_line(state == POOL_FAILING ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "pool %s is %s", master->name,
              pool_state_name(state));
+    if (state == POOL_STOPPING)
+        upgrade_at_stop(master);
     announce_state(master);
     load_adjust(master);
-    if (state == POOL_STOPPED && master->orphans.left == 0)
-        ev_break(master->loop, EVBREAK_ALL);
+    master_end_if_done(master);
 }
 
 void act(struct master *master, const struct action *action)

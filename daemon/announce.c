@@ -18,12 +18,24 @@ void announce_init(struct announce *ret_announce)
         unsetenv(ours[i]);
 }
 
+/* Somebody waits for it to become ready, and wants to know why it does not. */
+static bool is_awaited(const struct master *master)
+{
+    const struct inheritance *inheritance = master->inheritance;
+    return detach_waits(&master->announce->detach) || (inheritance->waits && !inheritance->ready);
+}
+
 void announce_start(struct master *master)
 {
     struct announce *announce = master->announce;
-    if (detach_waits(&announce->detach))
+    if (is_awaited(master))
         recent_start();
+    /* Two masters must not speak for one pool. */
+    if (master->inheritance->waits)
+        return;
     notify_start(&announce->notify, master->loop);
+    if (announce->ready)
+        notify_ready(&announce->notify);
 }
 
 void announce_stop(struct master *master)
@@ -43,9 +55,11 @@ static void become_ready(struct master *master)
     struct announce *announce = master->announce;
     announce->ready = true;
     notify_ready(&announce->notify);
-    if (!detach_waits(&announce->detach))
+    if (!is_awaited(master))
         return;
     recent_stop();
+    if (!detach_waits(&announce->detach))
+        return;
     leave_standard_error(master);
     detach_ready(&announce->detach);
 }
@@ -57,16 +71,25 @@ static void give_up(struct master *master)
     master_event(master, EVENT_STOP_QUICK, 0, 0);
 }
 
+static void stop_speaking(struct master *master)
+{
+    struct notify *notify = &master->announce->notify;
+    if (upgrade_has_heir(master))
+        notify_mainpid(notify, master->upgrade.pid);
+    else
+        notify_stopping(notify);
+}
+
 void announce_state(struct master *master)
 {
     struct announce *announce = master->announce;
     enum pool_state state = master->policy.state;
     if (state == POOL_RUNNING && !announce->ready)
         become_ready(master);
-    else if (state == POOL_FAILING && detach_waits(&announce->detach))
+    else if (state == POOL_FAILING && !announce->ready && is_awaited(master))
         give_up(master);
     else if (state >= POOL_STOPPING && !announce->stopping)
-        notify_stopping(&announce->notify);
+        stop_speaking(master);
     announce->stopping = state >= POOL_STOPPING;
 }
 
@@ -106,14 +129,14 @@ static bool was_seen(const struct conf *conf)
            strcmp(conf_text(conf, SETTING_ID_WORKER_OUTPUT), "log") == 0;
 }
 
-bool announce_failure(const struct announce *announce, const struct conf *conf)
+bool announce_failure(const struct announce *announce, const struct conf *conf, bool apart)
 {
     const char *file = conf_text(conf, SETTING_ID_LOG_FILE);
     if (!announce->failed)
         return false;
     fprintf(stderr, "fcgipool: pool %s did not become ready: workers fail to start; ",
             conf_text(conf, SETTING_ID_NAME));
-    if (was_seen(conf)) {
+    if (!apart && was_seen(conf)) {
         fputs("see above\n", stderr);
         return true;
     }

@@ -36,7 +36,7 @@ void announce_state(struct master *master);
 void announce_workers(struct master *master);
 
 /* To be called when nothing of the pool is left: says on standard error why it did not come up, if it was
- * stopped for that. Returns true then. */
-bool announce_failure(const struct announce *announce, const struct conf *conf);
+ * stopped for that. Returns true then. `apart`: that is not where the log may go. */
+bool announce_failure(const struct announce *announce, const struct conf *conf, bool apart);
 
 #endif

@@ -135,6 +135,35 @@ static void command_reload(struct master *master, struct control_client *client,
     wait_reload(master, client);
 }
 
+/* ---- upgrade: done when this master has gone, and the new one with it is the pool's ---- */
+
+static void wait_upgrade(struct master *master, struct control_client *client)
+{
+    const struct upgrade *upgrade = &master->upgrade;
+    if (upgrade->phase == UPGRADE_FAILED)
+        control_error(client, upgrade->code, "%s", upgrade->reason);
+    else if (master->policy.state == POOL_STOPPED && upgrade_has_heir(master))
+        control_result(client, json_pack("{s:I}", "pid", (json_int_t)upgrade->pid));
+    else if (master->policy.state >= POOL_STOPPING && !upgrade_has_heir(master))
+        control_error(client, EXIT_FAILED, "the pool was stopped meanwhile");
+    else
+        control_progress(client, upgrade_json(master));
+}
+
+static void command_upgrade(struct master *master, struct control_client *client, const json_t *args)
+{
+    struct problem problem;
+    (void)args;
+    log_info("upgrade: asked for by command");
+    int code = upgrade_start(master, true, &problem);
+    if (code) {
+        control_error(client, code, "%s", problem.text);
+        return;
+    }
+    control_wait_for(client, wait_upgrade);
+    wait_upgrade(master, client);
+}
+
 /* ---- pause: done when no worker is left ---- */
 
 static void wait_pause(struct master *master, struct control_client *client)
@@ -202,9 +231,9 @@ static const struct {
     command_function *run;
     bool while_stopping;
 } commands[] = {
-    {"status", command_status, true},  {"scale", command_scale, false}, {"pause", command_pause, false},
-    {"resume", command_resume, false}, {"stop", command_stop, true},    {"reopen", command_reopen, true},
-    {"reload", command_reload, false},
+    {"status", command_status, true},  {"scale", command_scale, false},     {"pause", command_pause, false},
+    {"resume", command_resume, false}, {"stop", command_stop, true},        {"reopen", command_reopen, true},
+    {"reload", command_reload, false}, {"upgrade", command_upgrade, false},
 };
 
 void commands_run(struct master *master, struct control_client *client, const char *command,

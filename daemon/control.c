@@ -325,13 +325,40 @@ int control_open(struct control *control, const char *path, struct problem *prob
     return result;
 }
 
+static void start_accepting(struct control *control)
+{
+    ev_io_init(&control->acceptor, on_connection, control->listener.fd, EV_READ);
+    control->acceptor.data = control;
+    ev_io_start(control->master->loop, &control->acceptor);
+}
+
 void control_start(struct control *control, struct master *master)
 {
     control->master = master;
-    ev_io_init(&control->acceptor, on_connection, control->listener.fd, EV_READ);
     ev_init(&control->pause, on_pause_over);
-    control->acceptor.data = control->pause.data = control;
-    ev_io_start(master->loop, &control->acceptor);
+    control->pause.data = control;
+    start_accepting(control);
+}
+
+static void stop_accepting(struct control *control)
+{
+    ev_io_stop(control->master->loop, &control->acceptor);
+    ev_timer_stop(control->master->loop, &control->pause);
+}
+
+void control_succeed(struct control *control, struct listener *listener)
+{
+    stop_accepting(control);
+    listener_close(&control->listener);
+    control->listener = *listener;
+    *listener = (struct listener)LISTENER_INIT;
+    start_accepting(control);
+}
+
+void control_leave(struct control *control)
+{
+    stop_accepting(control);
+    listener_leave(&control->listener);
 }
 
 void control_notify(struct control *control)
@@ -343,10 +370,8 @@ void control_notify(struct control *control)
 
 void control_close(struct control *control)
 {
-    if (control->master) {
-        ev_io_stop(control->master->loop, &control->acceptor);
-        ev_timer_stop(control->master->loop, &control->pause);
-    }
+    if (control->master)
+        stop_accepting(control);
     listener_close(&control->listener);
     control_notify(control);
     while (control->clients)

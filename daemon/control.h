@@ -43,8 +43,15 @@ __attribute__((warn_unused_result)) int control_open(struct control *control, co
 /* Begins to answer on the master's loop. */
 void control_start(struct control *control, struct master *master);
 
+/* Goes on with a socket that another master has made and answered on: `listener` is taken over. Its own goes.
+ */
+void control_succeed(struct control *control, struct listener *listener);
+
 /* Lets every waiting client look at the pool. */
 void control_notify(struct control *control);
+
+/* Another master answers on the socket from now on: it stays. */
+void control_leave(struct control *control);
 
 /* The socket goes first, then waiting clients look a last time, so that who gets the answer of `stop` can
  * start a new master. Answers are sent as far as the kernel takes them. Accepts a control that was never

@@ -41,8 +41,10 @@ int listen_open(struct master *master, struct problem *problem)
 {
     struct listener_options options = options_of(master->conf);
     options.former = orphans_listener(&master->orphans);
-    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
-    if (result == 0)
+    int result = inherit_listener(master, problem);
+    if (result > 0)
+        result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
+    if (result == 0 && master->listener.fd < 0)
         result = open_there(master, &options, problem);
     if (result == 0)
         address_format(&master->listener.address, master->address, sizeof master->address);
@@ -67,6 +69,12 @@ static bool is_same(const struct conf *a, const struct conf *b)
         if (!conf_equal(a, b, ids[i]))
             return false;
     return true;
+}
+
+int listen_settle(struct master *master, struct problem *problem)
+{
+    struct listener_options options = options_of(master->live);
+    return listener_adjust(&options, &master->listener, problem);
 }
 
 int listen_adjust(struct master *master, const struct conf *conf, struct problem *problem)

@@ -12,6 +12,10 @@ struct master;
 /* Opens it, or takes it over from a former master. Returns 0 or -errno, as listener_open, with the reason. */
 __attribute__((warn_unused_result)) int listen_open(struct master *master, struct problem *problem);
 
+/* Has backlog, mode, owner and who may connect as the settings in effect have them, of a listener that
+ * another master has made. Returns 0, or -errno with the reason, and part of them may be in effect. */
+__attribute__((warn_unused_result)) int listen_settle(struct master *master, struct problem *problem);
+
 /* Has backlog, mode, owner and who may connect as `conf` has them, where that is another thing. Returns 0, or
  * -errno with the reason, and everything is as in the settings that are in effect. */
 __attribute__((warn_unused_result)) int listen_adjust(struct master *master, const struct conf *conf,

@@ -1,5 +1,6 @@
 /* The fcgipool program: finds the subcommand. */
 #include "daemon/base/exit_code.h"
+#include "daemon/base/origin.h"
 #include "daemon/base/title.h"
 #include "daemon/cmd/cmd.h"
 
@@ -17,6 +18,7 @@ static const struct {
     {"start", cmd_start, "run the pool of a control file"},
     {"stop", cmd_stop, "stop it, when running requests are finished"},
     {"reload", cmd_reload, "renew its workers from its control file, without a pause"},
+    {"upgrade", cmd_upgrade, "run the program that is on disk now in its place"},
     {"reopen", cmd_reopen, "open its log files anew, after a rotation"},
     {"scale", cmd_scale, "set or change the number of workers"},
     {"pause", cmd_pause, "take all workers away; connections wait"},
@@ -66,6 +68,7 @@ static void leave_listening_stdin(void)
 
 int main(int argc, char **argv)
 {
+    origin_init(argv);
     open_standard_descriptors();
     leave_listening_stdin();
     title_init(argc, argv);

@@ -84,8 +84,10 @@ static void step(struct master *master, struct event *event)
 #endif
     for (uint32_t i = 0; i < master->actions.count; i++)
         act(master, &master->actions.items[i]);
-    if (quick)
+    if (quick) {
         orphans_kill(master);
+        upgrade_kill(master);
+    }
 }
 
 static void happens(struct master *master, const struct event *happened)
@@ -103,6 +105,7 @@ static void happens(struct master *master, const struct event *happened)
     set_deadline(master);
     announce_workers(master);
     orphans_notify(master);
+    inherit_notify(master);
     if (master->policy.state != POOL_STOPPED)
         control_notify(&master->control);
 }
@@ -132,7 +135,12 @@ void master_orphans_gone(struct master *master)
 {
     if (master->listener.address.storage.ss_family != AF_UNIX)
         listener_alone(&master->listener);
-    if (master->policy.state == POOL_STOPPED)
+    master_end_if_done(master);
+}
+
+void master_end_if_done(struct master *master)
+{
+    if (master->policy.state == POOL_STOPPED && master->orphans.left == 0 && !upgrade_holds(master))
         ev_break(master->loop, EVBREAK_ALL);
 }
 
@@ -170,21 +178,33 @@ static void on_never(struct ev_loop *loop, ev_periodic *periodic, int events)
 
 static int open_pidfile(struct master *master, struct problem *problem)
 {
-    const char *path = conf_text(master->conf, SETTING_ID_PIDFILE);
+    char *path __attribute__((cleanup(memory_free_text))) =
+        inherit_path(master->inheritance, conf_text(master->conf, SETTING_ID_PIDFILE));
     int result = path && !master->pidfile ? pidfile_write(path, problem) : 0;
-    if (result == 0)
-        master->pidfile = path;
-    return result;
+    if (result || master->pidfile)
+        return result;
+    master->pidfile = path;
+    path = NULL;
+    return 0;
+}
+
+static char *control_path(const struct master *master)
+{
+    return inherit_path(master->inheritance, conf_text(master->conf, SETTING_ID_CONTROL_SOCKET));
 }
 
 /* Where the control socket's lock guards it. */
 static char *state_path(const struct master *master)
 {
-    return memory_text("%s.state", conf_text(master->conf, SETTING_ID_CONTROL_SOCKET));
+    char *control __attribute__((cleanup(memory_free_text))) = control_path(master);
+    return memory_text("%s.state", control);
 }
 
+/* The former master of an upgrade lives, and looks after its own. */
 static int find_orphans(struct master *master, struct problem *problem)
 {
+    if (master->inheritance->waits)
+        return 0;
     __attribute__((cleanup(memory_free_text))) char *path = state_path(master);
     return orphans_find(&master->orphans, path, problem);
 }
@@ -206,7 +226,7 @@ static int publish_state(struct master *master, struct problem *problem)
 static int open_control(struct master *master, struct problem *problem)
 {
     char runtime[PATH_MAX], directory[PATH_MAX];
-    const char *path = conf_text(master->conf, SETTING_ID_CONTROL_SOCKET);
+    char *path __attribute__((cleanup(memory_free_text))) = control_path(master);
     if (paths_runtime_directory(runtime, sizeof runtime) == 0 &&
         paths_directory(path, directory, sizeof directory) == 0 && strcmp(runtime, directory) == 0) {
         int result = paths_make_runtime_directory(problem);
@@ -249,6 +269,7 @@ static int open_all(struct master *master, struct problem *problem)
     int result = open_signals(master, problem);
     if (result == 0)
         result = open_control(master, problem);
+    inherit_standard(master->inheritance);
     if (result == 0)
         result = logs_open(master, problem);
     if (result == 0)
@@ -268,7 +289,8 @@ static int open_all(struct master *master, struct problem *problem)
     return result;
 }
 
-static void init(struct master *master, const struct conf *conf, struct announce *announce)
+static void init(struct master *master, const struct conf *conf, struct announce *announce,
+                 struct inheritance *inheritance)
 {
     *master = (struct master){
         .loop = ev_default_loop(EVFLAG_NOENV),
@@ -281,11 +303,13 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .state = STATE_INIT,
         .control = {.listener = LISTENER_INIT},
         .announce = announce,
+        .inheritance = inheritance,
     };
     /* So that the pools of a host do not recycle in step. */
     uint64_t seed = (uint64_t)clock_now_ms() ^ (uint64_t)getpid() << 32;
-    versions_init(&master->versions, conf);
+    versions_init(&master->versions, inherit_generation(inheritance), conf);
     policy_init(&master->policy, &master->settings, NULL, 0, seed);
+    inherit_policy(master);
     reserve(master, master->settings.workers_max);
     ev_init(&master->deadline, on_deadline);
     master->deadline.data = master;
@@ -300,6 +324,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     weigh_init(master);
     changes_init(master);
     reload_init(master);
+    upgrade_init(master);
 }
 
 /* Whether the listener is what the workers of a former master have, too. */
@@ -307,6 +332,14 @@ static bool serves_former(const struct master *master)
 {
     const struct listener *former = orphans_listener(&master->orphans);
     return former && former->cookie == master->listener.cookie;
+}
+
+/* Whether others go on serving from the listener: those of a former master, when a start has failed, or those
+ * of the other master of an upgrade. */
+static bool serve_others(const struct master *master)
+{
+    return (master->orphans.left > 0 && serves_former(master)) || upgrade_leaves_listener(master) ||
+           inherit_shares(master);
 }
 
 /* One that even SIGKILL has not ended, or an orphan from now on. */
@@ -326,15 +359,20 @@ static void fini(struct master *master)
     weigh_stop(master);
     changes_stop(master);
     reload_stop(master);
+    upgrade_tell_totals(master);
+    inherit_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
     ev_periodic_stop(master->loop, &master->never);
     if (master->signals.data)
         signals_stop(master);
-    if (master->pidfile)
+    if (upgrade_has_heir(master))
+        control_leave(&master->control);
+    else if (master->pidfile)
         pidfile_remove(master->pidfile);
-    if (master->orphans.left > 0 && serves_former(master))
-        listener_leave(&master->listener); /* a start that failed: they go on serving */
+    free(master->pidfile);
+    if (serve_others(master))
+        listener_leave(&master->listener);
     listener_close(&master->listener);
     state_close(&master->state, master->orphans.left == 0);
     orphans_fini(master);
@@ -348,6 +386,7 @@ static void fini(struct master *master)
     free(master->actions.items);
     free(master->events.items);
     versions_fini(&master->versions);
+    upgrade_stop(master);
     ev_loop_destroy(master->loop);
 }
 
@@ -372,30 +411,35 @@ static void serve(struct master *master)
     orphans_start(master);
     control_start(&master->control, master);
     announce_start(master);
+    inherit_start(master);
     requests_start(master);
     guard_start(master);
     load_start(master);
     weigh_start(master);
     changes_start(master);
     master_event(master, EVENT_START, 0, 0);
+    inherit_floor(master);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);
-    reap_strays(&master->listener);
+    reap_strays(&master->listener, upgrade_has_heir(master) ? master->upgrade.pid : 0);
 }
 
-int master_run(const struct conf *conf, struct announce *announce)
+int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance)
 {
     struct master master;
     struct problem problem;
-    init(&master, conf, announce);
+    init(&master, conf, announce, inheritance);
     int result = open_all(&master, &problem);
-    if (result)
+    if (result) {
+        inherit_complain(inheritance);
         problem_print(&problem, stderr);
-    else
+    } else {
         serve(&master);
+    }
     fini(&master);
     log_close();
-    if (announce_failure(announce, conf))
+    inherit_complain(inheritance);
+    if (announce_failure(announce, conf, inheritance->will != NULL))
         return EXIT_FAILED;
     return result == -EADDRINUSE ? EXIT_NOT_NOW : result ? EXIT_FAILED : EXIT_DONE;
 }

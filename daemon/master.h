@@ -14,6 +14,7 @@
 #include "daemon/conf/conf.h"
 #include "daemon/control.h"
 #include "daemon/guard.h"
+#include "daemon/inherit.h"
 #include "daemon/kernel/listener.h"
 #include "daemon/kernel/state.h"
 #include "daemon/load.h"
@@ -22,6 +23,7 @@
 #include "daemon/reload.h"
 #include "daemon/requests.h"
 #include "daemon/slowlog.h"
+#include "daemon/upgrade.h"
 #include "daemon/versions.h"
 #include "daemon/wakeup.h"
 #include "daemon/worker.h"
@@ -42,10 +44,12 @@ struct master {
     const struct conf *live;  /* borrowed; for the settings of class LIVE */
     struct versions versions; /* what the workers are started from */
     struct reload reload;
-    struct changes changes;   /* that reload by themselves */
-    struct settings settings; /* in effect */
-    const char *name;         /* borrowed from conf, as is the next */
-    const char *pidfile;      /* NULL: none, or not yet written */
+    struct upgrade upgrade;          /* to the master after this one */
+    struct inheritance *inheritance; /* borrowed; from the one before */
+    struct changes changes;          /* that reload by themselves */
+    struct settings settings;        /* in effect */
+    const char *name;                /* borrowed from conf, as is the next */
+    char *pidfile;                   /* owned; NULL: none, or not yet written */
     struct listener listener;
     char address[160]; /* of the listener, for logs and status */
 
@@ -88,10 +92,11 @@ struct master {
     struct log_limit limit_want;
 };
 
-/* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it. Returns an exit
+/* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it; as the new master
+ * of an upgrade, if there is an inheritance. Returns an exit
  * code (exit_code.h): done, not now (already running) or failed; what went wrong before the loop began, or
  * why a pool in the background did not become ready, is printed to standard error. */
-int master_run(const struct conf *conf, struct announce *announce);
+int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance);
 
 /* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);
@@ -104,6 +109,9 @@ void master_note(struct master *master, int state_result);
 
 /* No worker of a former master is left: a stop that waited for them ends. */
 void master_orphans_gone(struct master *master);
+
+/* Ends the loop when the pool has stopped and nobody is left to be waited for. */
+void master_end_if_done(struct master *master);
 
 /* Scaling by hand: asks for `number` workers, or for `number` more when `relative`; within
  * +-POLICY_WORKERS_MAX. */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DUE_READY = 1, DUE_STOPPING = 2, DUE_STATUS = 4, DUE_WATCHDOG = 8 };
+enum { DUE_READY = 1, DUE_STOPPING = 2, DUE_STATUS = 4, DUE_WATCHDOG = 8, DUE_MAINPID = 16 };
 
 #define RETRY_SECONDS 0.1
 /* A limit that nobody means must not keep the master busy. */
@@ -62,6 +62,8 @@ static size_t compose(const struct notify *notify, char *ret_text, size_t size)
         length = snprintf(ret_text, size, "READY=1\nMAINPID=%ld\n", (long)getpid());
     if (notify->due & DUE_STOPPING)
         length += snprintf(ret_text + length, size - (size_t)length, "STOPPING=1\n");
+    if (notify->due & DUE_MAINPID)
+        length += snprintf(ret_text + length, size - (size_t)length, "MAINPID=%ld\n", (long)notify->main_pid);
     if (notify->due & DUE_WATCHDOG)
         length += snprintf(ret_text + length, size - (size_t)length, "WATCHDOG=1\n");
     if (notify->due & DUE_STATUS)
@@ -152,6 +154,12 @@ void notify_ready(struct notify *notify)
 void notify_stopping(struct notify *notify)
 {
     tell(notify, DUE_STOPPING);
+}
+
+void notify_mainpid(struct notify *notify, pid_t pid)
+{
+    notify->main_pid = pid;
+    tell(notify, DUE_MAINPID);
 }
 
 void notify_status(struct notify *notify, const char *text)

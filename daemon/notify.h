@@ -19,6 +19,7 @@ struct notify {
     double watchdog_s;    /* 0: nobody asks for signs of life; else half of what is allowed between two */
     struct ev_loop *loop; /* NULL: not started */
     int fd;               /* meaningful once started */
+    pid_t main_pid;       /* whom notify_mainpid named */
     unsigned due;         /* what has not been sent yet */
     char status[NOTIFY_STATUS_SIZE];
     ev_timer retry;
@@ -42,6 +43,9 @@ bool notify_is_on(const struct notify *notify);
 void notify_ready(struct notify *notify);
 
 void notify_stopping(struct notify *notify);
+
+/* MAINPID: another process is the service's from now on. Nothing more is to be said by this one. */
+void notify_mainpid(struct notify *notify, pid_t pid);
 
 /* STATUS=text (one line, cut to NOTIFY_STATUS_SIZE), unless that was said last. */
 void notify_status(struct notify *notify, const char *text);

@@ -47,19 +47,21 @@ static int record_sockets(const struct orphans *orphans, const struct listener *
     return result;
 }
 
+static int record(const struct orphans *orphans, const struct orphan *orphan, struct state *state)
+{
+    const struct listener *former = &orphans->formers[orphan->former];
+    struct state_record record = {.pid = orphan->retirement.group,
+                                  .start = orphan->start,
+                                  .inode = former->inode,
+                                  .cookie = former->cookie};
+    return orphan->gone || !orphan->start ? 0 : state_add(state, &record);
+}
+
 int orphans_record(const struct orphans *orphans, const struct listener *listener, struct state *state)
 {
     int result = record_sockets(orphans, listener, state);
-    for (size_t i = 0; i < orphans->count && result == 0; i++) {
-        const struct orphan *orphan = &orphans->items[i];
-        const struct listener *former = &orphans->formers[orphan->former];
-        struct state_record record = {.pid = orphan->retirement.group,
-                                      .start = orphan->start,
-                                      .inode = former->inode,
-                                      .cookie = former->cookie};
-        if (!orphan->gone && orphan->start)
-            result = state_add(state, &record);
-    }
+    for (size_t i = 0; i < orphans->count && result == 0; i++)
+        result = record(orphans, &orphans->items[i], state);
     return result;
 }
 
@@ -327,6 +329,25 @@ void orphans_start(struct master *master)
     orphans->look_ms = LOOK_MAX_MS;
     orphans->look_due_ms = clock_now_ms() + LOOK_MAX_MS;
     run_again(master, LOOK_MAX_MS);
+}
+
+void orphans_adopt(struct master *master, const char *path)
+{
+    struct orphans *orphans = &master->orphans;
+    struct problem problem;
+    if (orphans->left > 0) {
+        log_warning("workers in %s are left alone, for those of another former master have not gone yet",
+                    path);
+        return;
+    }
+    orphans_fini(master);
+    if (orphans_find_recorded(orphans, path, &problem))
+        log_warning("%s", problem.text);
+    for (size_t i = 0; i < orphans->count; i++)
+        if (orphans->formers[orphans->items[i].former].cookie == master->listener.cookie)
+            master_note(master, record(orphans, &orphans->items[i], &master->state));
+    orphans_start(master);
+    orphans_notify(master);
 }
 
 void orphans_notify(struct master *master)

@@ -52,6 +52,14 @@ __attribute__((warn_unused_result)) int orphans_find(struct orphans *orphans, co
  * the unix path at which `listener` is now. */
 void orphans_find_by_name(struct orphans *orphans, const struct listener *listener);
 
+/* Looks for those in the state file of another master that has died while this one serves from the same
+ * listener, and retires them; what cannot be read is logged. The file stays. */
+void orphans_adopt(struct master *master, const char *path);
+
+/* The first half of that: those in the file, and nobody else who holds the listener. As orphans_find. */
+__attribute__((warn_unused_result)) int orphans_find_recorded(struct orphans *orphans, const char *path,
+                                                              struct problem *problem);
+
 /* What to take over, for struct listener_options; NULL: nothing. */
 const struct listener *orphans_listener(const struct orphans *orphans);
 

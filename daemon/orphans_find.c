@@ -166,29 +166,42 @@ static void add_strays(const struct search *search)
     }
 }
 
-static void find_all(struct orphans *orphans, struct state_former *state)
+/* Reads the file, and takes the sockets from it. */
+static int read_state(struct orphans *orphans, const char *path, struct state_former *state,
+                      struct problem *problem)
 {
-    __attribute__((cleanup(search_fini))) struct search search = {.orphans = orphans};
+    int result = state_read(path, state, problem);
+    if (result)
+        return result;
+    if (state->garbage)
+        log_warning("the state file %s of a former master is damaged: not all of its workers may be found",
+                    path);
     orphans->formers = state->sockets;
     orphans->former_count = state->socket_count;
     state->sockets = NULL;
-    find_holders(&search);
-    add_recorded(orphans, state);
-    add_strays(&search);
+    return 0;
 }
 
 int orphans_find(struct orphans *orphans, const char *path, struct problem *problem)
 {
     __attribute__((cleanup(state_former_fini))) struct state_former state = STATE_FORMER_INIT;
-    int result = state_read(path, &state, problem);
-    if (result)
+    __attribute__((cleanup(search_fini))) struct search search = {.orphans = orphans};
+    int result = read_state(orphans, path, &state, problem);
+    if (result || !orphans->former_count)
         return result;
-    if (state.garbage)
-        log_warning("the state file %s of a former master is damaged: not all of its workers may be found",
-                    path);
-    if (state.socket_count)
-        find_all(orphans, &state);
+    find_holders(&search);
+    add_recorded(orphans, &state);
+    add_strays(&search);
     return 0;
+}
+
+int orphans_find_recorded(struct orphans *orphans, const char *path, struct problem *problem)
+{
+    __attribute__((cleanup(state_former_fini))) struct state_former state = STATE_FORMER_INIT;
+    int result = read_state(orphans, path, &state, problem);
+    if (result == 0)
+        add_recorded(orphans, &state);
+    return result;
 }
 
 void orphans_find_by_name(struct orphans *orphans, const struct listener *listener)

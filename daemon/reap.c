@@ -116,6 +116,7 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
 
 struct strays {
     const struct listener *listener;
+    pid_t heir;
     size_t count;
 };
 
@@ -129,18 +130,18 @@ static int is_listener(pid_t pid, int fd, uint64_t inode, void *context)
 static int kill_stray(pid_t pid, void *context)
 {
     struct strays *strays = context;
-    if (proc_each_socket(pid, is_listener, strays) > 0 && kill(pid, SIGKILL) == 0) {
+    if (pid != strays->heir && proc_each_socket(pid, is_listener, strays) > 0 && kill(pid, SIGKILL) == 0) {
         log_warning("pid %ld, left behind by a worker, is killed", (long)pid);
         strays->count++;
     }
     return 0;
 }
 
-void reap_strays(const struct listener *listener)
+void reap_strays(const struct listener *listener, pid_t heir)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     for (int round = 0; round < STRAY_ROUNDS; round++) {
-        struct strays strays = {.listener = listener};
+        struct strays strays = {.listener = listener, .heir = heir};
         if (proc_each_child(getpid(), kill_stray, &strays) < 0 || strays.count == 0)
             return;
         for (int waits = 0; strays.count > 0 && waits < STRAY_WAIT_MS; waits++) {
@@ -170,7 +171,7 @@ void reap(struct master *master)
         uint32_t slot = slot_of(master, death.si_pid);
         if (slot < master->policy.slot_count)
             bury_worker(master, slot, &death);
-        else
+        else if (!upgrade_ended(master, &death))
             bury_child(master, death.si_pid);
     }
 }

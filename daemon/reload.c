@@ -47,7 +47,7 @@ static bool name_change(const struct master *master, const struct conf *new, enu
     if (conf_equal(waits ? master->conf : master->live, new, id))
         return false;
     if (waits)
-        log_warning("reload: %s has changed, which is not yet possible without a restart; it stays as it was",
+        log_warning("reload: %s has changed, which needs a restart or an upgrade; it stays as it was",
                     setting->path);
     else
         log_info("reload: %s %s", setting->path,
@@ -194,6 +194,11 @@ static void on_settle(struct ev_loop *loop, ev_timer *timer, int events)
         settle(master);
 }
 
+bool reload_is_under_way(const struct reload *reload)
+{
+    return is_under_way(reload->phase);
+}
+
 bool reload_settles(struct reload *reload)
 {
     return ev_is_active(&reload->settle) || ev_is_pending(&reload->settle);
@@ -208,6 +213,9 @@ void reload_init(struct master *master)
 int reload(struct master *master, struct problem *problem)
 {
     struct conf *new;
+    if (master->upgrade.pid)
+        return problem_set(problem, EXIT_NOT_NOW, "an upgrade is under way: its new master is pid %ld",
+                           (long)master->upgrade.pid);
     if (reload_settles(&master->reload))
         settle(master);
     int code = read_anew(master, &new, problem);

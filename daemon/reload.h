@@ -44,6 +44,9 @@ int reload(struct master *master, struct problem *problem);
 /* The policy tells what becomes of the new generation. */
 void reload_news(struct master *master, const struct action *action);
 
+/* Its workers are not all there yet. */
+bool reload_is_under_way(const struct reload *reload);
+
 /* FAILED, and the settings of the generation before are not yet in effect. */
 bool reload_settles(struct reload *reload);
 

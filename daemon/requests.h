@@ -23,6 +23,7 @@ struct requests {
     int64_t sampled_ms;          /* and of the last sample of the totals */
     uint64_t sampled;            /* requests begun until then */
     uint64_t total;              /* begun by workers who have gone */
+    uint64_t before;             /* and by those of masters before this one */
     struct latency served;       /* by them */
     struct tally tally;
 };

@@ -5,6 +5,7 @@
 #include "daemon/master.h"
 #include "daemon/reap.h"
 #include "daemon/reload.h"
+#include "daemon/upgrade.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -73,11 +74,11 @@ static void on_reopen(struct master *master, const struct signalfd_siginfo *info
     (void)logs_reopen(master, &problem);
 }
 
-static void on_later(struct master *master, const struct signalfd_siginfo *info)
+static void on_upgrade(struct master *master, const struct signalfd_siginfo *info)
 {
-    (void)master;
-    if (!is_from_terminal(info))
-        log_signal(info, "not yet implemented; nothing was done");
+    struct problem problem;
+    log_signal(info, "upgrade");
+    (void)upgrade_start(master, false, &problem); /* it was logged */
 }
 
 static void on_child(struct master *master, const struct signalfd_siginfo *info)
@@ -91,7 +92,7 @@ static const struct {
     signal_function *function;
 } table[] = {
     {SIGTERM, on_stop},           {SIGINT, on_quick_stop}, {SIGQUIT, on_quick_stop}, {SIGHUP, on_hangup},
-    {SIGTTIN, on_scale},          {SIGTTOU, on_scale},     {SIGUSR1, on_reopen},     {SIGUSR2, on_later},
+    {SIGTTIN, on_scale},          {SIGTTOU, on_scale},     {SIGUSR1, on_reopen},     {SIGUSR2, on_upgrade},
     {SIGWINCH, on_window_change}, {SIGCHLD, on_child},
 };
 

@@ -142,8 +142,9 @@ static void add_work(json_t *json, const struct master *master)
     const struct tally *tally = &master->requests.tally;
     struct latency served, recent;
     uint64_t total = requests_total(master, &served);
+    uint64_t shown = master->requests.before + total;
     tally_recent(tally, &served, &recent);
-    json_object_set_new(json, "requests", json_integer((json_int_t)total));
+    json_object_set_new(json, "requests", json_integer((json_int_t)shown));
     json_object_set_new(json, "rate",
                         json_real((double)tally_rate_milli(tally, total, clock_now_ms()) / 1000.0));
     json_object_set_new(json, "service_ms", service_json(&recent));
@@ -174,5 +175,14 @@ json_t *status_json(const struct master *master)
                              "orphans", (json_int_t)master->orphans.left);
     add_work(json, master);
     json_object_set_new(json, "reload", reload_json(master));
+    json_t *second = inherit_json(master);
+    json_object_set_new(json, "upgrade", second ? second : upgrade_json(master));
     return json;
+}
+
+json_t *status_totals_json(const struct master *master)
+{
+    struct latency served;
+    uint64_t total = master->requests.before + requests_total(master, &served);
+    return json_pack("{s:o,s:I}", "counters", counters_json(master), "requests", (json_int_t)total);
 }

@@ -13,9 +13,9 @@ static void add(struct versions *versions, const struct version *version)
     versions->items[versions->count++] = *version;
 }
 
-void versions_init(struct versions *versions, const struct conf *conf)
+void versions_init(struct versions *versions, uint64_t generation, const struct conf *conf)
 {
-    add(versions, &(struct version){.generation = 1, .conf = conf});
+    add(versions, &(struct version){.generation = generation, .conf = conf});
 }
 
 void versions_add(struct versions *versions, uint64_t generation, struct conf *conf)

@@ -21,7 +21,7 @@ struct versions {
 };
 
 /* Generation 1; `conf` is borrowed. */
-void versions_init(struct versions *versions, const struct conf *conf);
+void versions_init(struct versions *versions, uint64_t generation, const struct conf *conf);
 
 /* Takes over `conf`. */
 void versions_add(struct versions *versions, uint64_t generation, struct conf *conf);

@@ -27,6 +27,18 @@ void policy_init(struct policy *policy, const struct settings *settings, struct 
     policy_grow(policy, slots, slot_count);
 }
 
+void policy_succeed(struct policy *policy, uint64_t generation)
+{
+    policy->generation = policy->generations = generation;
+}
+
+void policy_add_stats(struct policy *policy, const struct stats *stats)
+{
+#define STAT(field, help) policy->stats.field += stats->field;
+#include "pool/stats.def"
+#undef STAT
+}
+
 void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count)
 {
     ASSERT(slot_count >= policy->slot_count);

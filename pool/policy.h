@@ -81,6 +81,13 @@ uint32_t policy_slots_for(const struct settings *settings, int64_t workers);
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
                  uint32_t slot_count, uint64_t seed);
 
+/* Goes on behind the generations of another master's policy: `generation` is that of the first workers.
+ * Before START. */
+void policy_succeed(struct policy *policy, uint64_t generation);
+
+/* What that policy has counted. */
+void policy_add_stats(struct policy *policy, const struct stats *stats);
+
 /* Moves the slots into larger storage (uninitialized; the old one may be freed afterwards). */
 void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count);
 

@@ -29,6 +29,11 @@ int pidfile_write(const char *path, struct problem *problem)
     return 0;
 }
 
+int pidfile_move(const char *from, const char *path, struct problem *problem)
+{
+    return rename(from, path) ? problem_set(problem, -errno, "pidfile %s: %s", path, strerror(errno)) : 0;
+}
+
 void pidfile_remove(const char *path)
 {
     char text[32] = "";

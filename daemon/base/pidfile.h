@@ -8,6 +8,10 @@
  * is followed. Returns 0, or -errno with the reason in `problem`. */
 __attribute__((warn_unused_result)) int pidfile_write(const char *path, struct problem *problem);
 
+/* Puts our file at `from` in the place of the one at `path`. Likewise. */
+__attribute__((warn_unused_result)) int pidfile_move(const char *from, const char *path,
+                                                     struct problem *problem);
+
 /* Removes `path` if it still holds our pid. */
 void pidfile_remove(const char *path);
 

@@ -16,6 +16,7 @@ int cmd_simulate(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_upgrade(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

@@ -14,7 +14,7 @@ static const char usage[] =
     "  --set PATH=VALUE  override a setting, as in --set workers=8; may be repeated\n"
     "  -h, --help        this text\n"
     "Signals: TERM graceful stop, INT and QUIT quick stop, TTIN and TTOU one worker more or less, HUP reload,\n"
-    "WINCH pause, USR1 reopen the log files.\n"
+    "USR2 upgrade, WINCH pause, USR1 reopen the log files.\n"
     "Exit code: 0 stopped (-d: ready), 64 usage, 70 failed, 75 already running, 78 bad control file.\n";
 
 enum { OPTION_SET = 256 };
@@ -26,12 +26,13 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int run(const struct conf *conf, struct announce *announce)
+/* The new master of an upgrade is where the former one is, and in the background if that is. */
+static int run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance)
 {
     int code;
-    if (conf_settings(conf)->daemon && !detach_fork(&announce->detach, &code))
+    if (conf_settings(conf)->daemon && !inheritance->will && !detach_fork(&announce->detach, &code))
         return code;
-    return master_run(conf, announce);
+    return master_run(conf, announce, inheritance);
 }
 
 static int start(const char *file, const struct options_sets *sets)
@@ -39,15 +40,18 @@ static int start(const char *file, const struct options_sets *sets)
     struct problems problems = PROBLEMS_INIT;
     struct conf *conf;
     struct announce announce;
+    struct inheritance inheritance;
     int code = EXIT_BAD_CONFIG;
     announce_init(&announce);
+    inherit_take(&inheritance);
     int result = conf_load(file, sets->items, sets->count, &problems, &conf);
     problems_print(&problems, stderr);
     problems_fini(&problems);
     if (result == 0) {
-        code = run(conf, &announce);
+        code = run(conf, &announce, &inheritance);
         conf_free(conf);
     }
+    inherit_fini(&inheritance);
     return code;
 }
 

@@ -105,7 +105,7 @@ static bool same_tcp(const struct sockaddr_storage *found, const struct address 
            (wanted_in6->sin6_port == 0 || in6->sin6_port == wanted_in6->sin6_port);
 }
 
-static bool same_address(int fd, const struct address *wanted)
+bool adopt_fits(int fd, const struct address *wanted)
 {
     struct address found = {.length = sizeof found.storage};
     size_t length, wanted_length;
@@ -146,7 +146,7 @@ static bool takes_again(int fd, int family, bool filtered)
 bool adopt_duplicate(const struct listener_options *options, struct listener *listener)
 {
     const struct listener *former = options->former;
-    if (former == NULL || former->fd < 0 || !same_address(former->fd, &options->address) ||
+    if (former == NULL || former->fd < 0 || !adopt_fits(former->fd, &options->address) ||
         !same_file(former, options) ||
         !takes_again(former->fd, options->address.storage.ss_family, options->client_count > 0))
         return false;

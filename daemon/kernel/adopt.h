@@ -29,6 +29,9 @@ __attribute__((warn_unused_result)) int adopt_listener_of_ours(pid_t pid, int fd
  * but ours. Returns the descriptor, or -errno (-ENOENT: not such a pipe, or another process). */
 __attribute__((warn_unused_result)) int adopt_pipe(pid_t pid, uint64_t start, int fd);
 
+/* Whether the socket listens at the address; port 0 is any. */
+bool adopt_fits(int fd, const struct address *wanted);
+
 /* If what `options->former` has is a socket that listens as the options want it (address, and of a path mode
  * and owner), `listener` becomes a duplicate, blocking and without a filter, and the answer is true. */
 bool adopt_duplicate(const struct listener_options *options, struct listener *listener);

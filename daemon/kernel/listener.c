@@ -184,10 +184,23 @@ static void prefer(const struct listener *listener, unsigned beside)
     (void)setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
 
-/* Listens, and learns what the socket is. */
-static int start(const struct listener_options *options, struct listener *listener, struct problem *problem)
+/* Learns what the socket is. */
+static int identify(struct listener *listener, struct problem *problem)
 {
     struct stat identity;
+    struct address *address = &listener->address;
+    bool tcp = address->storage.ss_family != AF_UNIX;
+    socklen_t address_size = sizeof address->storage, cookie_size = sizeof listener->cookie;
+    if (fstat(listener->fd, &identity) != 0 ||
+        getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &cookie_size) != 0 ||
+        (tcp && getsockname(listener->fd, (struct sockaddr *)&address->storage, &address_size) != 0))
+        return bind_problem(address, errno, problem);
+    listener->inode = identity.st_ino;
+    return 0;
+}
+
+static int start(const struct listener_options *options, struct listener *listener, struct problem *problem)
+{
     struct address *address = &listener->address;
     bool tcp = address->storage.ss_family != AF_UNIX;
     int on = 1;
@@ -198,13 +211,7 @@ static int start(const struct listener_options *options, struct listener *listen
     /* Only now: with SO_REUSEPORT from the start, two masters would share an address and not know it. */
     if (tcp && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0)
         return bind_problem(address, errno, problem);
-    socklen_t address_size = sizeof address->storage, cookie_size = sizeof listener->cookie;
-    if (fstat(listener->fd, &identity) != 0 ||
-        getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &cookie_size) != 0 ||
-        (tcp && getsockname(listener->fd, (struct sockaddr *)&address->storage, &address_size) != 0))
-        return bind_problem(address, errno, problem);
-    listener->inode = identity.st_ino;
-    return 0;
+    return identify(listener, problem);
 }
 
 int listener_open(const struct listener_options *options, struct listener *ret_listener,
@@ -236,6 +243,13 @@ int listener_open(const struct listener_options *options, struct listener *ret_l
         listener.path_inode = 0;
     listener_close(&listener);
     return error;
+}
+
+int listener_inherit(const struct address *address, struct listener *listener, struct problem *problem)
+{
+    listener->address = *address;
+    listener_settle(&listener->address);
+    return adopt_fits(listener->fd, &listener->address) ? identify(listener, problem) : 1;
 }
 
 /* --- afterwards --- */

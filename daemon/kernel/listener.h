@@ -67,6 +67,12 @@ void listener_settle(struct address *address);
 __attribute__((warn_unused_result)) int listener_open(const struct listener_options *options,
                                                       struct listener *ret_listener, struct problem *problem);
 
+/* The same with a socket that another master has made and serves from: `listener` has its descriptors, and of
+ * a path the identity. Nothing of it is changed. Returns 0, 1 when it is not at `address` (port 0 is any), or
+ * -errno with the reason. */
+__attribute__((warn_unused_result)) int listener_inherit(const struct address *address,
+                                                         struct listener *listener, struct problem *problem);
+
 /* Backlog, mode and owner, `defer` and `clients` of the options, from now on; the rest of the options does
  * not matter. Returns 0, or -errno with the reason, and part of them may be in effect. */
 __attribute__((warn_unused_result)) int listener_adjust(const struct listener_options *options,

@@ -58,6 +58,14 @@ static long holder_of(int fd)
     return strtol(text, NULL, 10);
 }
 
+void path_lock_sign(int fd)
+{
+    char text[24];
+    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    (void)!ftruncate(fd, 0);
+    (void)!pwrite(fd, text, (size_t)length, 0);
+}
+
 int path_lock_take(const char *path, bool *ret_fresh, struct problem *problem)
 {
     char lock[LOCK_PATH_SIZE];
@@ -88,8 +96,7 @@ int path_lock_take(const char *path, bool *ret_fresh, struct problem *problem)
         }
         /* The former holder may have taken the file away between our open and our lock. */
         if (same_file(fd, lock)) {
-            (void)!ftruncate(fd, 0);
-            (void)dprintf(fd, "%ld\n", (long)getpid());
+            path_lock_sign(fd);
             return fd;
         }
         (void)close(fd);

@@ -17,6 +17,9 @@
 __attribute__((warn_unused_result)) int path_lock_take(const char *path, bool *ret_fresh,
                                                        struct problem *problem);
 
+/* A lock that was taken by another process, whose descriptor this is, is ours from now on: writes our pid. */
+void path_lock_sign(int fd);
+
 /* Takes the lock file away, if it is still ours, and closes it. A lock that is closed only stays for the next
  * master to find. */
 void path_lock_release(const char *path, int fd);

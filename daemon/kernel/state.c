@@ -283,6 +283,17 @@ int state_publish(struct state *state, struct problem *problem)
                                           strerror(errno));
 }
 
+int state_move(struct state *state, const char *path, struct problem *problem)
+{
+    if (strlen(path) >= sizeof state->path)
+        return problem_set(problem, -ENAMETOOLONG, "state file %s: the path is too long", path);
+    if (rename(state->path, path) != 0)
+        return problem_set(problem, -errno, "cannot move the state file %s to %s: %s", state->path, path,
+                           strerror(errno));
+    strcpy(state->path, path);
+    return 0;
+}
+
 /* A free record, or a new one; -ENOMEM. */
 static ssize_t find_room(struct state *state)
 {

@@ -67,6 +67,10 @@ __attribute__((warn_unused_result)) int state_create(struct state *state, const 
                                                      struct problem *problem);
 __attribute__((warn_unused_result)) int state_publish(struct state *state, struct problem *problem);
 
+/* Puts what was published in the place of the file at `path`. Likewise. */
+__attribute__((warn_unused_result)) int state_move(struct state *state, const char *path,
+                                                   struct problem *problem);
+
 /* Names the `count` sockets, 1 to 64, that workers accept from, the newest first: before the first record.
  * Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int state_name_sockets(struct state *state,

@@ -72,6 +72,25 @@ class Chaos:
         if self.dice.random() < 0.5:
             self.pool.write(**self.good)
 
+    def upgrade(self, way):
+        """Up to its end: by command, or by hand, and then one of the two masters leaves."""
+        if way == "command":
+            code = self.pool.command("upgrade").returncode
+            assert code in (0, 70, 75, 78)
+            if code == 0:
+                self.pool.follow()
+            return
+        self.signal(signal.SIGUSR2)
+        self.pool.status()
+        status = self.pool.wait_status(lambda status: not status["upgrade"] or status["upgrade"]["state"] != "starting", 60)
+        if status["upgrade"] and status["upgrade"]["pid"]:
+            leaves = self.dice.choice([self.pool.pid, status["upgrade"]["pid"]])
+            os.kill(leaves, signal.SIGTERM)
+            if leaves == self.pool.pid:
+                self.pool.follow()
+            else:
+                self.pool.wait_status(lambda status: not status["upgrade"]["pid"], 60, "the end of the new master")
+
     def command(self, *words):
         answer = self.pool.command(*words)
         assert answer.returncode in (0, 70, 75), answer
@@ -81,7 +100,7 @@ class Chaos:
         way = dice.choice(["signal", "command", "abandoned"])
         dice.choice([
             lambda: self.signal(signal.SIGTTIN), lambda: self.signal(signal.SIGTTOU),
-            lambda: self.signal(signal.SIGUSR1), lambda: self.signal(signal.SIGUSR2),
+            lambda: self.signal(signal.SIGUSR1), lambda: self.upgrade(way),
             lambda: self.signal(signal.SIGCHLD), lambda: self.signal(signal.SIGHUP),
             lambda: (self.signal(signal.SIGWINCH), self.command("resume")),
             lambda: (self.command("pause"), self.signal(signal.SIGHUP)),

@@ -1,12 +1,16 @@
 """The counted load generator (tests/system/tools/load.c) in the background."""
 
 import json
+import os
 import signal
 import subprocess
 from dataclasses import dataclass
 
 from . import build
 from .wait import wait_until
+
+
+TAIL = 1 << 20  # bytes; no line is longer
 
 
 @dataclass
@@ -17,7 +21,7 @@ class Result:
     lost: int      # connected, no right answer
     refused: int   # never connected
     reasons: dict  # of what was lost and refused: how often by "what: why"
-    answers: dict  # right ones by the worker's pid
+    answers: dict  # right ones by the worker's pid; of a load that has ended
     slowest_ms: int
     elapsed_ms: int
     stale: int        # GETs that met the end of a kept connection and were sent again
@@ -63,7 +67,9 @@ class Load:
 
     def progress(self):
         """The counts of the last 50 ms; None before the first."""
-        lines = self.output.read_bytes().split(b"\n")[:-1]
+        with open(self.output, "rb") as stream:
+            stream.seek(max(0, os.stat(self.output).st_size - TAIL))
+            lines = stream.read().split(b"\n")[:-1]
         if not lines:
             return None
         last = json.loads(lines[-1])

@@ -171,6 +171,13 @@ class Pool:
         assert self.wait_exit(timeout) == 0, self.log()
         self.wait_gone()
 
+    def follow(self):
+        """After an upgrade: the master that we knew has left with 0, and another one is in its place."""
+        assert self.wait_exit() == 0, self.log()
+        self.process = Background(self.status()["pid"])
+        self.tree.note(self.process.pid)
+        return self
+
     def wait_gone(self, timeout=5):
         """Returns when no process of the tree is left."""
         def gone():

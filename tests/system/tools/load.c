@@ -177,7 +177,8 @@ static void *client(void *unused)
     return NULL;
 }
 
-/* Reason texts are ours and need no escapes. */
+/* Reason texts are ours and need no escapes. Who answered is told at the end only: in a long run those are
+ * many. */
 static void report(bool done)
 {
     int64_t ok = atomic_load(&right), gone = atomic_load(&lost);
@@ -193,7 +194,7 @@ static void report(bool done)
     for (size_t i = 0; i < reason_count; i++)
         printf("%s\"%s\":%lld", i ? "," : "", reasons[i].text, (long long)reasons[i].count);
     printf("},\"answers\":{");
-    for (size_t i = 0; i < worker_count; i++)
+    for (size_t i = 0; done && i < worker_count; i++)
         printf("%s\"%d\":%lld", i ? "," : "", workers[i].pid, (long long)workers[i].answers);
     pthread_mutex_unlock(&lock);
     printf("},\"done\":%s}\n", done ? "true" : "false");

@@ -1,0 +1,295 @@
+/* The new master of an upgrade; see inherit.h. */
+#include "daemon/inherit.h"
+
+#include "daemon/base/memory.h"
+#include "daemon/base/pidfile.h"
+#include "daemon/base/title.h"
+#include "daemon/kernel/path_lock.h"
+#include "daemon/listen.h"
+#include "daemon/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what was given ---- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+static int take_fd(struct inheritance *inheritance, enum handover_fd which)
+{
+    int fd = inheritance->fds[which];
+    inheritance->fds[which] = -1;
+    return fd;
+}
+
+static json_int_t number(const struct inheritance *inheritance, const char *name)
+{
+    return json_integer_value(json_object_get(inheritance->will, name));
+}
+
+void inherit_take(struct inheritance *ret_inheritance)
+{
+    const char *text = getenv(HANDOVER_VARIABLE);
+    struct inheritance inheritance = {.complaints = -1};
+    bool given = text && handover_parse(text, inheritance.fds) &&
+                 handover_receive(inheritance.fds[HANDOVER_LINK], &inheritance.will) == 0 &&
+                 json_is_object(inheritance.will);
+    for (enum handover_fd i = 0; !given && i < HANDOVER_FDS; i++)
+        inheritance.fds[i] = -1; /* whatever they are, they are not for us */
+    if (text && !given)
+        fputs("fcgipool: " HANDOVER_VARIABLE " is not from a master that is there: it is ignored\n", stderr);
+    inheritance.waits = given;
+    unsetenv(HANDOVER_VARIABLE);
+    *ret_inheritance = inheritance;
+}
+
+void inherit_fini(struct inheritance *inheritance)
+{
+    for (enum handover_fd i = 0; i < HANDOVER_FDS; i++)
+        close_fd(&inheritance->fds[i]);
+    close_fd(&inheritance->complaints);
+    json_decref(inheritance->will);
+    inheritance->will = NULL;
+}
+
+char *inherit_path(const struct inheritance *inheritance, const char *path)
+{
+    return path ? memory_text("%s%s", path, inheritance->waits ? ".2" : "") : NULL;
+}
+
+uint64_t inherit_generation(const struct inheritance *inheritance)
+{
+    json_int_t generation = number(inheritance, "generation");
+    return generation > 0 ? (uint64_t)generation + 1 : 1;
+}
+
+void inherit_policy(struct master *master)
+{
+    const struct inheritance *inheritance = master->inheritance;
+    struct settings *settings = &master->settings;
+    json_int_t wanted = number(inheritance, "wanted");
+    if (!inheritance->will)
+        return;
+    policy_succeed(&master->policy, master->versions.items[0].generation);
+    wanted = wanted > settings->workers_max ? settings->workers_max : wanted;
+    if (!settings_static(settings) && wanted > settings->workers_start)
+        settings->workers_start = wanted;
+}
+
+void inherit_floor(struct master *master)
+{
+    const struct inheritance *inheritance = master->inheritance;
+    bool changed = number(inheritance, "min") != master->settings.workers_min;
+    json_int_t floor = number(inheritance, "floor");
+    if (json_is_true(json_object_get(inheritance->will, "by_hand")) && !changed && floor >= 0 &&
+        floor <= POLICY_WORKERS_MAX)
+        master_scale(master, floor, false);
+}
+
+void inherit_standard(struct inheritance *inheritance)
+{
+    if (!inheritance->will)
+        return;
+    inheritance->complaints = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    (void)dup2(inheritance->fds[HANDOVER_STDOUT], STDOUT_FILENO);
+    (void)dup2(inheritance->fds[HANDOVER_STDERR], STDERR_FILENO);
+    close_fd(&inheritance->fds[HANDOVER_STDOUT]);
+    close_fd(&inheritance->fds[HANDOVER_STDERR]);
+}
+
+void inherit_complain(struct inheritance *inheritance)
+{
+    fflush(NULL);
+    if (inheritance->complaints >= 0)
+        (void)dup2(inheritance->complaints, STDERR_FILENO);
+}
+
+/* Of the file at a socket's path; without one there is none. */
+static void identity_of(const struct inheritance *inheritance, const char *name, struct listener *listener)
+{
+    const json_t *identity = json_object_get(inheritance->will, name);
+    listener->path_device = (dev_t)json_integer_value(json_object_get(identity, "device"));
+    listener->path_inode = (ino_t)json_integer_value(json_object_get(identity, "inode"));
+}
+
+int inherit_listener(struct master *master, struct problem *problem)
+{
+    struct inheritance *inheritance = master->inheritance;
+    struct address address;
+    struct listener listener = LISTENER_INIT;
+    if (!inheritance->will)
+        return 1;
+    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &address, problem);
+    if (result)
+        return result;
+    listener.fd = inheritance->fds[HANDOVER_LISTENER];
+    listener.lock_fd = inheritance->fds[HANDOVER_LISTENER_LOCK];
+    identity_of(inheritance, "listener", &listener);
+    result = listener_inherit(&address, &listener, problem);
+    if (result) { /* it must not stay open when the old one closes it */
+        close_fd(&inheritance->fds[HANDOVER_LISTENER]);
+        close_fd(&inheritance->fds[HANDOVER_LISTENER_LOCK]);
+        return result;
+    }
+    inheritance->fds[HANDOVER_LISTENER] = inheritance->fds[HANDOVER_LISTENER_LOCK] = -1;
+    inheritance->shared = true;
+    master->listener = listener;
+    return 0;
+}
+
+bool inherit_shares(const struct master *master)
+{
+    return master->inheritance->waits && master->inheritance->shared;
+}
+
+/* ---- the old master goes ---- */
+
+/* What it has counted goes on here. */
+static void add_counters(struct master *master, const json_t *last)
+{
+    const json_t *counters = json_object_get(last, "counters");
+    struct stats stats = {0};
+#define STAT(field, help) stats.field += (uint64_t)json_integer_value(json_object_get(counters, #field));
+#include "pool/stats.def"
+#undef STAT
+    policy_add_stats(&master->policy, &stats);
+    master->load.all_busy += (uint64_t)json_integer_value(json_object_get(counters, "all_busy"));
+    master->requests.before += (uint64_t)json_integer_value(json_object_get(last, "requests"));
+}
+
+static void warn(int result, const struct problem *problem)
+{
+    if (result)
+        log_warning("after the upgrade: %s", problem->text);
+}
+
+static void take_pidfile(struct master *master)
+{
+    const char *path = conf_text(master->conf, SETTING_ID_PIDFILE);
+    const char *former = json_string_value(json_object_get(master->inheritance->will, "pidfile"));
+    struct problem problem;
+    if (former && (!path || strcmp(former, path) != 0))
+        (void)unlink(former);
+    if (!master->pidfile || !path)
+        return;
+    warn(pidfile_move(master->pidfile, path, &problem), &problem);
+    free(master->pidfile);
+    master->pidfile = memory_must(strdup(path));
+}
+
+static void take_control(struct master *master)
+{
+    struct inheritance *inheritance = master->inheritance;
+    struct listener listener = {.fd = take_fd(inheritance, HANDOVER_CONTROL),
+                                .lock_fd = take_fd(inheritance, HANDOVER_CONTROL_LOCK),
+                                .address = master->control.listener.address};
+    struct sockaddr_un *address = (struct sockaddr_un *)&listener.address.storage;
+    strcpy(address->sun_path, conf_text(master->conf, SETTING_ID_CONTROL_SOCKET));
+    identity_of(inheritance, "control", &listener);
+    path_lock_sign(listener.lock_fd);
+    control_succeed(&master->control, &listener);
+}
+
+/* The old one's workers are orphans if it has died. */
+static void take_state(struct master *master)
+{
+    char *path __attribute__((cleanup(memory_free_text))) =
+        memory_text("%s.state", conf_text(master->conf, SETTING_ID_CONTROL_SOCKET));
+    struct problem problem;
+    orphans_adopt(master, path);
+    warn(state_move(&master->state, path, &problem), &problem);
+}
+
+static void take_listener(struct master *master)
+{
+    struct problem problem;
+    if (!master->inheritance->shared)
+        return;
+    if (master->listener.lock_fd >= 0)
+        path_lock_sign(master->listener.lock_fd);
+    warn(listen_settle(master, &problem), &problem);
+}
+
+static void succeed(struct master *master)
+{
+    struct inheritance *inheritance = master->inheritance;
+    ev_io_stop(master->loop, &inheritance->link);
+    close_fd(&inheritance->fds[HANDOVER_LINK]);
+    inheritance->waits = false;
+    log_info("pool %s: the former master has gone, this one takes its place", master->name);
+    title_set("fcgipool: master %s", master->name);
+    take_pidfile(master);
+    take_state(master);
+    take_listener(master);
+    take_control(master);
+    announce_start(master);
+    control_notify(&master->control);
+}
+
+static void on_link(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct master *master = watcher->data;
+    json_t *message;
+    int result;
+    (void)loop, (void)events;
+    while ((result = handover_receive(watcher->fd, &message)) == 0) {
+        add_counters(master, message);
+        json_decref(message);
+    }
+    if (result == -EPIPE)
+        succeed(master);
+}
+
+void inherit_start(struct master *master)
+{
+    struct inheritance *inheritance = master->inheritance;
+    if (!inheritance->waits)
+        return;
+    title_set("fcgipool: new master %s", master->name);
+    log_info("pool %s: pid %ld begins as its new master, beside pid %lld", master->name, (long)getpid(),
+             (long long)number(inheritance, "pid"));
+    ev_io_init(&inheritance->link, on_link, inheritance->fds[HANDOVER_LINK], EV_READ);
+    inheritance->link.data = master;
+    ev_io_start(master->loop, &inheritance->link);
+}
+
+void inherit_stop(struct master *master)
+{
+    ev_io_stop(master->loop, &master->inheritance->link);
+}
+
+/* ---- while it is there ---- */
+
+void inherit_notify(struct master *master)
+{
+    struct inheritance *inheritance = master->inheritance;
+    const struct policy *policy = &master->policy;
+    if (!inheritance->waits || inheritance->settled || policy->state != POOL_RUNNING)
+        return;
+    if (!inheritance->ready) {
+        inheritance->ready = true;
+        close_fd(&inheritance->complaints);
+        handover_send(inheritance->fds[HANDOVER_LINK],
+                      json_pack("{s:s,s:b}", "state", "ready", "shared", inheritance->shared));
+    }
+    if (policy_is_settled(policy)) {
+        inheritance->settled = true;
+        handover_send(inheritance->fds[HANDOVER_LINK], json_pack("{s:s}", "state", "settled"));
+    }
+}
+
+json_t *inherit_json(const struct master *master)
+{
+    const struct inheritance *inheritance = master->inheritance;
+    if (!inheritance->waits)
+        return NULL;
+    return json_pack("{s:s,s:I,s:n}", "state", "second", "pid", number(inheritance, "pid"), "reason");
+}
