@@ -220,7 +220,7 @@ static void act_refuse(struct master *master, const struct action *action)
 {
     (void)action;
     /* Others serve what waits there, and what is to come. */
-    if (upgrade_leaves_listener(master) || inherit_shares(master)) {
+    if (master_shares_listener(master)) {
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
         return;
     }

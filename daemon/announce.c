@@ -21,8 +21,7 @@ void announce_init(struct announce *ret_announce)
 /* Somebody waits for it to become ready, and wants to know why it does not. */
 static bool is_awaited(const struct master *master)
 {
-    const struct inheritance *inheritance = master->inheritance;
-    return detach_waits(&master->announce->detach) || (inheritance->waits && !inheritance->ready);
+    return detach_waits(&master->announce->detach) || inherit_is_awaited(master);
 }
 
 void announce_start(struct master *master)
@@ -38,9 +37,13 @@ void announce_start(struct master *master)
         notify_ready(&announce->notify);
 }
 
+/* Who is told of another main process listens to this one no more. */
 void announce_stop(struct master *master)
 {
-    notify_stop(&master->announce->notify);
+    struct notify *notify = &master->announce->notify;
+    if (upgrade_has_heir(master))
+        notify_mainpid(notify, master->upgrade.pid);
+    notify_stop(notify);
 }
 
 /* Standard error is about to lead nowhere, and the log has a descriptor of its own for it. */
@@ -71,25 +74,16 @@ static void give_up(struct master *master)
     master_event(master, EVENT_STOP_QUICK, 0, 0);
 }
 
-static void stop_speaking(struct master *master)
-{
-    struct notify *notify = &master->announce->notify;
-    if (upgrade_has_heir(master))
-        notify_mainpid(notify, master->upgrade.pid);
-    else
-        notify_stopping(notify);
-}
-
 void announce_state(struct master *master)
 {
     struct announce *announce = master->announce;
     enum pool_state state = master->policy.state;
     if (state == POOL_RUNNING && !announce->ready)
         become_ready(master);
-    else if (state == POOL_FAILING && !announce->ready && is_awaited(master))
+    else if (state == POOL_FAILING && is_awaited(master))
         give_up(master);
-    else if (state >= POOL_STOPPING && !announce->stopping)
-        stop_speaking(master);
+    else if (state >= POOL_STOPPING && !announce->stopping && !upgrade_has_heir(master))
+        notify_stopping(&announce->notify);
     announce->stopping = state >= POOL_STOPPING;
 }
 

@@ -58,7 +58,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
     struct master *master = timer->data;
     struct problem problem;
     (void)loop, (void)events;
-    if (master->policy.state >= POOL_STOPPING || master->policy.resting)
+    if (master->policy.state >= POOL_STOPPING || master->policy.resting || reload_is_held_up(master))
         return;
     const struct watched_file *changed = find_change(&master->changes);
     if (!changed)

@@ -221,6 +221,7 @@ static void command_stop(struct master *master, struct control_client *client, c
         return;
     }
     log_info("stop%s: asked for by command", quick ? " --quick" : "");
+    upgrade_end(master); /* unlike TERM, which is for one master, this is for the pool */
     master_event(master, quick ? EVENT_STOP_QUICK : EVENT_STOP, 0, 0);
 }
 

@@ -82,6 +82,8 @@ int handover_receive(int fd, json_t **ret_message)
 {
     char text[MESSAGE_MAX];
     ssize_t length = recv(fd, text, sizeof text, MSG_DONTWAIT);
+    if (length < 0 && errno == ECONNRESET) /* said once, when the other end had something unread */
+        length = recv(fd, text, sizeof text, MSG_DONTWAIT);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return -EAGAIN;
     if (length <= 0)

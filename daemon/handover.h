@@ -2,11 +2,13 @@
  * What passes between a master and the one that it has started to take its place: descriptors, which the new
  * one is started with and finds by name in an environment variable, and messages, JSON objects on a socket
  * that is closed when either of them has gone:
- *   old -> new, at once   {"v":1,"pid","generation","floor","by_hand","wanted","min","pidfile",
+ *   old -> new, at once   {"v":1,"pid","generation","floor","by_hand","wanted","min","leaves","pidfile",
  *                          "control":{"device","inode","path"},"listener":{"device","inode"}}
- *   new -> old            {"state":"ready","shared":true}   a worker accepts, from the old one's socket
+ *   new -> old            {"state":"started","pidfile"}     it is a master; its pidfile, without the ".2"
+ *                         {"state":"ready","shared":true}   a worker accepts, from the old one's socket
  *                         {"state":"settled"}               as many as are wanted do
- *   old -> new, at last   {"counters":{},"requests":N}      then it closes
+ *                         {"state":"leaving"}               it stops, and will not take the old one's place
+ *   old -> new, at last   {"counters":{},"requests","floor","by_hand","min"}   then it closes
  * The two may be of different versions: what is not understood is left out.
  */
 #ifndef FCGIPOOL_DAEMON_HANDOVER_H

@@ -7,6 +7,7 @@
 #include "daemon/kernel/path_lock.h"
 #include "daemon/listen.h"
 #include "daemon/master.h"
+#include "daemon/recent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,27 +72,41 @@ uint64_t inherit_generation(const struct inheritance *inheritance)
     return generation > 0 ? (uint64_t)generation + 1 : 1;
 }
 
+/* What was set by hand holds unless the file has changed it. */
+static bool finds_floor(const struct master *master, const json_t *message, int64_t *ret_floor)
+{
+    json_int_t min = json_integer_value(json_object_get(message, "min"));
+    json_int_t floor = json_integer_value(json_object_get(message, "floor"));
+    if (!json_is_true(json_object_get(message, "by_hand")) || min != master->settings.workers_min ||
+        floor < 0 || floor > POLICY_WORKERS_MAX)
+        return false;
+    *ret_floor = floor;
+    return true;
+}
+
+/* Where nobody is wanted, one is started nevertheless: to see whether he can be. */
 void inherit_policy(struct master *master)
 {
     const struct inheritance *inheritance = master->inheritance;
-    struct settings *settings = &master->settings;
-    json_int_t wanted = number(inheritance, "wanted");
+    int64_t floor = master->settings.workers_min, wanted = number(inheritance, "wanted");
     if (!inheritance->will)
         return;
-    policy_succeed(&master->policy, master->versions.items[0].generation);
-    wanted = wanted > settings->workers_max ? settings->workers_max : wanted;
-    if (!settings_static(settings) && wanted > settings->workers_start)
-        settings->workers_start = wanted;
+    (void)finds_floor(master, inheritance->will, &floor);
+    policy_succeed(&master->policy, inherit_generation(inheritance), floor, wanted > 0 ? wanted : 1);
 }
 
-void inherit_floor(struct master *master)
+int inherit_check(const struct inheritance *inheritance, const struct conf *conf, struct problem *problem)
 {
-    const struct inheritance *inheritance = master->inheritance;
-    bool changed = number(inheritance, "min") != master->settings.workers_min;
-    json_int_t floor = number(inheritance, "floor");
-    if (json_is_true(json_object_get(inheritance->will, "by_hand")) && !changed && floor >= 0 &&
-        floor <= POLICY_WORKERS_MAX)
-        master_scale(master, floor, false);
+    const char *former =
+        json_string_value(json_object_get(json_object_get(inheritance->will, "control"), "path"));
+    const char *path = conf_text(conf, SETTING_ID_CONTROL_SOCKET);
+    if (!inheritance->will || (former && strcmp(former, path) == 0))
+        return 0;
+    return problem_set(
+        problem, -EINVAL,
+        "the control socket would be %s, and that of the running pool is %s: to change it, or the "
+        "name, the pool has to be stopped and started",
+        path, former ? former : "unknown");
 }
 
 void inherit_standard(struct inheritance *inheritance)
@@ -152,9 +167,10 @@ bool inherit_shares(const struct master *master)
 
 /* ---- the old master goes ---- */
 
-/* What it has counted goes on here. */
-static void add_counters(struct master *master, const json_t *last)
+/* What it has counted goes on here, and what was asked of it since. */
+static void take_last(struct master *master, const json_t *last)
 {
+    int64_t floor;
     const json_t *counters = json_object_get(last, "counters");
     struct stats stats = {0};
 #define STAT(field, help) stats.field += (uint64_t)json_integer_value(json_object_get(counters, #field));
@@ -163,6 +179,8 @@ static void add_counters(struct master *master, const json_t *last)
     policy_add_stats(&master->policy, &stats);
     master->load.all_busy += (uint64_t)json_integer_value(json_object_get(counters, "all_busy"));
     master->requests.before += (uint64_t)json_integer_value(json_object_get(last, "requests"));
+    if (finds_floor(master, last, &floor) && floor != number(master->inheritance, "floor"))
+        master_scale(master, floor, false);
 }
 
 static void warn(int result, const struct problem *problem)
@@ -177,10 +195,11 @@ static void take_pidfile(struct master *master)
     const char *former = json_string_value(json_object_get(master->inheritance->will, "pidfile"));
     struct problem problem;
     if (former && (!path || strcmp(former, path) != 0))
-        (void)unlink(former);
+        pidfile_remove(former, (pid_t)number(master->inheritance, "pid"));
     if (!master->pidfile || !path)
         return;
-    warn(pidfile_move(master->pidfile, path, &problem), &problem);
+    if (access(master->pidfile, F_OK) == 0) /* or the former one has moved it as the last thing that it did */
+        warn(pidfile_move(master->pidfile, path, &problem), &problem);
     free(master->pidfile);
     master->pidfile = memory_must(strdup(path));
 }
@@ -208,11 +227,16 @@ static void take_state(struct master *master)
     warn(state_move(&master->state, path, &problem), &problem);
 }
 
+/* A pool that stops refuses connections: it was not its own before, and now nobody else takes them. */
 static void take_listener(struct master *master)
 {
     struct problem problem;
     if (!master->inheritance->shared)
         return;
+    if (master->policy.state >= POOL_STOPPING) {
+        (void)!listener_refuse(&master->listener);
+        return;
+    }
     if (master->listener.lock_fd >= 0)
         path_lock_sign(master->listener.lock_fd);
     warn(listen_settle(master, &problem), &problem);
@@ -230,7 +254,12 @@ static void succeed(struct master *master)
     take_state(master);
     take_listener(master);
     take_control(master);
-    announce_start(master);
+    if (!inheritance->ready) {
+        recent_stop();
+        close_fd(&inheritance->complaints);
+    }
+    if (master->policy.state < POOL_STOPPING)
+        announce_start(master);
     control_notify(&master->control);
 }
 
@@ -241,7 +270,7 @@ static void on_link(struct ev_loop *loop, ev_io *watcher, int events)
     int result;
     (void)loop, (void)events;
     while ((result = handover_receive(watcher->fd, &message)) == 0) {
-        add_counters(master, message);
+        take_last(master, message);
         json_decref(message);
     }
     if (result == -EPIPE)
@@ -256,6 +285,8 @@ void inherit_start(struct master *master)
     title_set("fcgipool: new master %s", master->name);
     log_info("pool %s: pid %ld begins as its new master, beside pid %lld", master->name, (long)getpid(),
              (long long)number(inheritance, "pid"));
+    handover_send(inheritance->fds[HANDOVER_LINK], json_pack("{s:s,s:s?}", "state", "started", "pidfile",
+                                                             conf_text(master->conf, SETTING_ID_PIDFILE)));
     ev_io_init(&inheritance->link, on_link, inheritance->fds[HANDOVER_LINK], EV_READ);
     inheritance->link.data = master;
     ev_io_start(master->loop, &inheritance->link);
@@ -268,22 +299,36 @@ void inherit_stop(struct master *master)
 
 /* ---- while it is there ---- */
 
+static void say(struct inheritance *inheritance, bool *said, json_t *message)
+{
+    *said = true;
+    handover_send(inheritance->fds[HANDOVER_LINK], message);
+}
+
+bool inherit_is_awaited(const struct master *master)
+{
+    const struct inheritance *inheritance = master->inheritance;
+    bool leaves = json_is_true(json_object_get(inheritance->will, "leaves"));
+    return inheritance->waits && !(leaves ? inheritance->settled : inheritance->ready);
+}
+
 void inherit_notify(struct master *master)
 {
     struct inheritance *inheritance = master->inheritance;
     const struct policy *policy = &master->policy;
-    if (!inheritance->waits || inheritance->settled || policy->state != POOL_RUNNING)
+    if (!inheritance->waits)
         return;
-    if (!inheritance->ready) {
-        inheritance->ready = true;
+    if (policy->state >= POOL_STOPPING && !inheritance->leaving)
+        say(inheritance, &inheritance->leaving, json_pack("{s:s}", "state", "leaving"));
+    if (policy->state != POOL_RUNNING || !policy_count(policy, SLOT_SERVING))
+        return;
+    if (!inheritance->ready)
+        say(inheritance, &inheritance->ready,
+            json_pack("{s:s,s:b}", "state", "ready", "shared", inheritance->shared));
+    if (policy_is_settled(policy) && !inheritance->settled)
+        say(inheritance, &inheritance->settled, json_pack("{s:s}", "state", "settled"));
+    if (!inherit_is_awaited(master))
         close_fd(&inheritance->complaints);
-        handover_send(inheritance->fds[HANDOVER_LINK],
-                      json_pack("{s:s,s:b}", "state", "ready", "shared", inheritance->shared));
-    }
-    if (policy_is_settled(policy)) {
-        inheritance->settled = true;
-        handover_send(inheritance->fds[HANDOVER_LINK], json_pack("{s:s}", "state", "settled"));
-    }
 }
 
 json_t *inherit_json(const struct master *master)

@@ -15,15 +15,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct conf;
 struct master;
 
 struct inheritance {
-    int fds[HANDOVER_FDS]; /* owned; -1: not given, or in other hands by now */
-    json_t *will;          /* the first message; owned. NULL: nobody is to be succeeded */
-    bool waits;            /* the old master is there */
-    bool shared;           /* the listener is the old one's */
-    bool ready, settled;   /* said */
-    int complaints;        /* owned; where the old one reads what goes wrong; -1 */
+    int fds[HANDOVER_FDS];        /* owned; -1: not given, or in other hands by now */
+    json_t *will;                 /* the first message; owned. NULL: nobody is to be succeeded */
+    bool waits;                   /* the old master is there */
+    bool shared;                  /* the listener is the old one's */
+    bool ready, settled, leaving; /* said */
+    int complaints;               /* owned; where the old one reads what goes wrong; -1 */
     ev_io link;
 };
 
@@ -37,11 +38,14 @@ char *inherit_path(const struct inheritance *inheritance, const char *path);
 /* The generation of the first workers: 1, or the one after the old master's. */
 uint64_t inherit_generation(const struct inheritance *inheritance);
 
-/* Who the pool was: the generation, and how many workers it has had; before START. */
-void inherit_policy(struct master *master);
+/* Whether the control file is one of the old master's pool, which has a control socket already. Returns 0, or
+ * -EINVAL with the reason. */
+__attribute__((warn_unused_result)) int inherit_check(const struct inheritance *inheritance,
+                                                      const struct conf *conf, struct problem *problem);
 
-/* The number that was set by hand; after START. */
-void inherit_floor(struct master *master);
+/* Who the pool was: the generation, how many workers it has, and the number that was set by hand; before
+ * START. */
+void inherit_policy(struct master *master);
 
 /* Standard output and error are the old master's from now on, as its log and its workers' output are; what is
  * printed after inherit_complain is for the old one to read. */
@@ -55,6 +59,9 @@ __attribute__((warn_unused_result)) int inherit_listener(struct master *master, 
 
 /* From the moment when the master has all it needs: waits for the old one to go. */
 void inherit_start(struct master *master);
+
+/* The old one waits for this one to serve, and wants to know why it does not. */
+bool inherit_is_awaited(const struct master *master);
 
 /* To be called when something has happened in the pool: tells the old one when others may rely on it. */
 void inherit_notify(struct master *master);

@@ -5,6 +5,7 @@
 #include "daemon/master.h"
 #include "daemon/output_file.h"
 
+#include <signal.h>
 #include <string.h>
 
 static bool is_same(const char *a, const char *b)
@@ -87,6 +88,7 @@ int logs_reopen(struct master *master, struct problem *problem)
 {
     const char *log = conf_text(master->conf, SETTING_ID_LOG_FILE);
     int log_result = 0, output_result = 0, slow_result = 0;
+    upgrade_forward(master, SIGUSR1);
     if (log)
         log_result = tell(log_reopen(), "log", log, problem);
     else

@@ -86,7 +86,7 @@ static void step(struct master *master, struct event *event)
         act(master, &master->actions.items[i]);
     if (quick) {
         orphans_kill(master);
-        upgrade_kill(master);
+        upgrade_end_quick(master);
     }
 }
 
@@ -142,6 +142,11 @@ void master_end_if_done(struct master *master)
 {
     if (master->policy.state == POOL_STOPPED && master->orphans.left == 0 && !upgrade_holds(master))
         ev_break(master->loop, EVBREAK_ALL);
+}
+
+bool master_shares_listener(const struct master *master)
+{
+    return upgrade_leaves_listener(master) || inherit_shares(master);
 }
 
 void master_scale(struct master *master, int64_t number, bool relative)
@@ -310,7 +315,8 @@ static void init(struct master *master, const struct conf *conf, struct announce
     versions_init(&master->versions, inherit_generation(inheritance), conf);
     policy_init(&master->policy, &master->settings, NULL, 0, seed);
     inherit_policy(master);
-    reserve(master, master->settings.workers_max);
+    reserve(master, master->policy.floor > master->settings.workers_max ? master->policy.floor
+                                                                        : master->settings.workers_max);
     ev_init(&master->deadline, on_deadline);
     master->deadline.data = master;
     /* With a periodic watcher libev waits on a timerfd for changes of the time of day, instead of waking up
@@ -338,8 +344,7 @@ static bool serves_former(const struct master *master)
  * of the other master of an upgrade. */
 static bool serve_others(const struct master *master)
 {
-    return (master->orphans.left > 0 && serves_former(master)) || upgrade_leaves_listener(master) ||
-           inherit_shares(master);
+    return (master->orphans.left > 0 && serves_former(master)) || master_shares_listener(master);
 }
 
 /* One that even SIGKILL has not ended, or an orphan from now on. */
@@ -359,7 +364,7 @@ static void fini(struct master *master)
     weigh_stop(master);
     changes_stop(master);
     reload_stop(master);
-    upgrade_tell_totals(master);
+    upgrade_bequeath(master);
     inherit_stop(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
@@ -369,7 +374,7 @@ static void fini(struct master *master)
     if (upgrade_has_heir(master))
         control_leave(&master->control);
     else if (master->pidfile)
-        pidfile_remove(master->pidfile);
+        pidfile_remove(master->pidfile, getpid());
     free(master->pidfile);
     if (serve_others(master))
         listener_leave(&master->listener);
@@ -418,7 +423,6 @@ static void serve(struct master *master)
     weigh_start(master);
     changes_start(master);
     master_event(master, EVENT_START, 0, 0);
-    inherit_floor(master);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);
     reap_strays(&master->listener, upgrade_has_heir(master) ? master->upgrade.pid : 0);
@@ -439,7 +443,7 @@ int master_run(const struct conf *conf, struct announce *announce, struct inheri
     fini(&master);
     log_close();
     inherit_complain(inheritance);
-    if (announce_failure(announce, conf, inheritance->will != NULL))
+    if (announce_failure(announce, conf, inheritance->will != NULL) || master.upgrade.bereft)
         return EXIT_FAILED;
     return result == -EADDRINUSE ? EXIT_NOT_NOW : result ? EXIT_FAILED : EXIT_DONE;
 }

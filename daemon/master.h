@@ -113,6 +113,10 @@ void master_orphans_gone(struct master *master);
 /* Ends the loop when the pool has stopped and nobody is left to be waited for. */
 void master_end_if_done(struct master *master);
 
+/* The other master of an upgrade serves from our listener, too: what waits there does not wait for us alone.
+ */
+bool master_shares_listener(const struct master *master);
+
 /* Scaling by hand: asks for `number` workers, or for `number` more when `relative`; within
  * +-POLICY_WORKERS_MAX. */
 void master_scale(struct master *master, int64_t number, bool relative);

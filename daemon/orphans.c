@@ -186,7 +186,7 @@ static int retire_of(struct orphans *orphans, size_t former, bool stopping, stru
 static int retire(struct master *master)
 {
     struct orphans *orphans = &master->orphans;
-    bool stopping = master->policy.state >= POOL_STOPPING;
+    bool stopping = master->policy.state >= POOL_STOPPING && !master_shares_listener(master);
     struct retirement **retirements = calloc(orphans->count, sizeof(struct retirement *));
     int next_ms = LOOK_MAX_MS;
     for (size_t i = 0; retirements && i < orphans->former_count; i++) {

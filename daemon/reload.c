@@ -39,6 +39,12 @@ static char *log_problems(const struct problems *problems)
 
 /* ---- what has changed ---- */
 
+/* The new master of an upgrade has the control socket of the former one, and is where that is. */
+static bool is_for_upgrade(enum setting_id id)
+{
+    return id != SETTING_ID_NAME && id != SETTING_ID_CONTROL_SOCKET && id != SETTING_ID_daemon;
+}
+
 /* Names it. Returns whether it has. */
 static bool name_change(const struct master *master, const struct conf *new, enum setting_id id)
 {
@@ -47,8 +53,8 @@ static bool name_change(const struct master *master, const struct conf *new, enu
     if (conf_equal(waits ? master->conf : master->live, new, id))
         return false;
     if (waits)
-        log_warning("reload: %s has changed, which needs a restart or an upgrade; it stays as it was",
-                    setting->path);
+        log_warning("reload: %s has changed, which needs a restart%s; it stays as it was", setting->path,
+                    is_for_upgrade(id) ? " or an upgrade" : "");
     else
         log_info("reload: %s %s", setting->path,
                  setting->reload == RELOAD_LIVE ? "is in effect" : "will be that of new workers");
@@ -210,12 +216,20 @@ void reload_init(struct master *master)
     master->reload.settle.data = master;
 }
 
+bool reload_is_held_up(const struct master *master)
+{
+    return master->upgrade.pid || master->inheritance->waits;
+}
+
 int reload(struct master *master, struct problem *problem)
 {
     struct conf *new;
-    if (master->upgrade.pid)
-        return problem_set(problem, EXIT_NOT_NOW, "an upgrade is under way: its new master is pid %ld",
-                           (long)master->upgrade.pid);
+    if (reload_is_held_up(master)) {
+        problem_set(problem, EXIT_NOT_NOW,
+                    "an upgrade is under way, which has two masters: let one of them leave");
+        log_error("reload: %s", problem->text);
+        return EXIT_NOT_NOW;
+    }
     if (reload_settles(&master->reload))
         settle(master);
     int code = read_anew(master, &new, problem);

@@ -41,6 +41,9 @@ void reload_init(struct master *master);
  * way goes on. A file that is valid also ends a pause. */
 int reload(struct master *master, struct problem *problem);
 
+/* There can be none now: it would change what two masters have. */
+bool reload_is_held_up(const struct master *master);
+
 /* The policy tells what becomes of the new generation. */
 void reload_news(struct master *master, const struct action *action);
 

@@ -4,11 +4,12 @@
 #include "daemon/base/exit_code.h"
 #include "daemon/base/memory.h"
 #include "daemon/base/origin.h"
-#include "daemon/handover.h"
+#include "daemon/base/pidfile.h"
+#include "daemon/base/unicode.h"
 #include "daemon/kernel/path_lock.h"
-#include "daemon/kernel/spawn.h"
 #include "daemon/master.h"
 #include "daemon/status.h"
+#include "daemon/upgrade_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,9 @@
 
 /* Beyond what its first worker may take to start, and beyond what its workers may take to leave. */
 #define SPARE_MS 5000
+/* Of what it prints, at a time; and as much as a pipe holds. */
+#define READ_SIZE 512
+#define PIPE_SIZE 65536
 
 static void close_fd(const int *fd)
 {
@@ -79,21 +83,48 @@ bool upgrade_holds(const struct master *master)
 
 /* ---- what it says ---- */
 
+/* From now on it looks after itself: its workers have their own limits, and it leaves if they fail. */
+static void note_start(struct master *master, const json_t *message)
+{
+    struct upgrade *upgrade = &master->upgrade;
+    const char *pidfile = json_string_value(json_object_get(message, "pidfile"));
+    ev_timer_stop(master->loop, &upgrade->limit);
+    upgrade->started = true;
+    upgrade->pidfile = pidfile ? memory_must(strdup(pidfile)) : NULL;
+}
+
 static void become_ready(struct master *master, const json_t *message)
 {
     struct upgrade *upgrade = &master->upgrade;
-    ev_timer_stop(master->loop, &upgrade->limit);
     upgrade->shared = json_is_true(json_object_get(message, "shared"));
+    upgrade->served = true;
     upgrade->phase = UPGRADE_READY;
     log_info("upgrade: the new master, pid %ld, serves%s", (long)upgrade->pid,
              upgrade->shared ? "" : " at another address");
+    if (*upgrade->complaint)
+        log_warning("upgrade: the new master says: %s", upgrade->complaint);
+}
+
+/* Nobody takes our place any more. If we had begun to leave, our workers have been told to, and there is no
+ * way back. */
+static void lose(struct master *master)
+{
+    struct upgrade *upgrade = &master->upgrade;
+    bool was_heir = upgrade_has_heir(master);
+    upgrade->phase = UPGRADE_LEAVING;
+    if (!was_heir || master->policy.state < POOL_STOPPING)
+        return;
+    log_error("upgrade: the new master, pid %ld, leaves as well: the pool stops", (long)upgrade->pid);
+    upgrade->bereft = true;
+    if (upgrade->shared)
+        (void)!listener_refuse(&master->listener);
 }
 
 static void settle(struct master *master)
 {
     struct upgrade *upgrade = &master->upgrade;
     upgrade->phase = UPGRADE_SETTLED;
-    if (!upgrade->leaves)
+    if (!upgrade->leaves || master->policy.state >= POOL_STOPPING)
         return;
     log_info("upgrade: the new master, pid %ld, has all its workers; this one leaves", (long)upgrade->pid);
     master_event(master, EVENT_STOP, 0, 0);
@@ -101,11 +132,17 @@ static void settle(struct master *master)
 
 static void take_message(struct master *master, const json_t *message)
 {
-    const char *state = json_string_value(json_object_get(message, "state"));
-    if (master->upgrade.phase == UPGRADE_STARTING && state && strcmp(state, "ready") == 0)
+    enum upgrade_phase phase = master->upgrade.phase;
+    const char *text = json_string_value(json_object_get(message, "state"));
+    const char *state = text ? text : "";
+    if (phase == UPGRADE_STARTING && strcmp(state, "started") == 0)
+        note_start(master, message);
+    else if (phase == UPGRADE_STARTING && strcmp(state, "ready") == 0)
         become_ready(master, message);
-    else if (master->upgrade.phase == UPGRADE_READY && state && strcmp(state, "settled") == 0)
+    else if (phase == UPGRADE_READY && strcmp(state, "settled") == 0)
         settle(master);
+    else if (phase < UPGRADE_LEAVING && strcmp(state, "leaving") == 0)
+        lose(master);
 }
 
 /* True until the other end is closed. */
@@ -129,146 +166,30 @@ static void on_link(struct ev_loop *loop, ev_io *watcher, int events)
     control_notify(&master->control);
 }
 
-/* True while there may be more. */
-static bool read_complaint(struct upgrade *upgrade)
+/* What does not fit is not kept. Returns what read() returned. */
+static ssize_t read_complaint(struct upgrade *upgrade)
 {
-    char buffer[512];
+    char buffer[READ_SIZE];
     size_t kept = strlen(upgrade->complaint), room = sizeof upgrade->complaint - 1 - kept;
     ssize_t length = read(upgrade->complaints.fd, buffer, sizeof buffer);
     if (length <= 0)
-        return false;
+        return length;
     size_t taken = (size_t)length < room ? (size_t)length : room;
     memcpy(upgrade->complaint + kept, buffer, taken);
     upgrade->complaint[kept + taken] = '\0';
-    return true;
+    return length;
 }
 
 static void on_complaint(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct master *master = watcher->data;
     (void)events;
-    if (!read_complaint(&master->upgrade) && errno != EAGAIN)
+    ssize_t length = read_complaint(&master->upgrade);
+    if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR))
         ev_io_stop(loop, watcher);
 }
 
 /* ---- the start ---- */
-
-static json_t *identity_json(const struct listener *listener)
-{
-    return json_pack("{s:I,s:I}", "device", (json_int_t)listener->path_device, "inode",
-                     (json_int_t)listener->path_inode);
-}
-
-static json_t *will_json(const struct master *master)
-{
-    const struct policy *policy = &master->policy;
-    return json_pack("{s:i,s:I,s:I,s:I,s:b,s:I,s:I,s:s?,s:o,s:o}",              //
-                     "v", 1,                                                    //
-                     "pid", (json_int_t)getpid(),                               //
-                     "generation", (json_int_t)policy->generations,             //
-                     "floor", (json_int_t)policy->floor,                        //
-                     "by_hand", policy->floor != policy->settings->workers_min, //
-                     "wanted", (json_int_t)policy->wanted,                      //
-                     "min", (json_int_t)policy->settings->workers_min,          //
-                     "pidfile", master->pidfile,                                //
-                     "control", identity_json(&master->control.listener),       //
-                     "listener", identity_json(&master->listener));
-}
-
-/* The environment of our own start, with `own` in place of what concerned that start alone. */
-static char **environment(char *own)
-{
-    char *const *old = origin_get()->environment;
-    size_t count = 0, kept = 0;
-    while (old[count])
-        count++;
-    char **new = memory_must(calloc(count + 2, sizeof *new));
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(old[i], HANDOVER_VARIABLE "=", sizeof HANDOVER_VARIABLE) != 0 &&
-            strncmp(old[i], "WATCHDOG_PID=", sizeof "WATCHDOG_PID=" - 1) != 0)
-            new[kept++] = old[i];
-    new[kept] = own;
-    return new;
-}
-
-/* Runs the program with `fds`. Returns 0, or -errno with the reason. */
-static int run(struct master *master, const int fds[static HANDOVER_FDS], int output_fd,
-               struct problem *problem)
-{
-    const struct origin *origin = origin_get();
-    char *own __attribute__((cleanup(memory_free_text))) = handover_name(fds);
-    char **envp = environment(own);
-    int kept[HANDOVER_FDS];
-    mode_t mask = umask(0);
-    const char *step;
-    struct spawn_options options = {
-        .path = origin->program,
-        .argv = origin->argv,
-        .envp = envp,
-        .chdir = origin->directory,
-        .umask = mask,
-        .descriptors = &master->descriptors,
-        .stdin_fd = STDIN_FILENO,
-        .output_fd = output_fd,
-        .kept_fds = kept,
-    };
-    (void)umask(mask);
-    for (enum handover_fd i = 0; i < HANDOVER_FDS; i++)
-        if (fds[i] >= 0)
-            kept[options.kept_count++] = fds[i];
-    int result = spawn_process(&options, &master->upgrade.pid, &step);
-    free(envp);
-    return result ? problem_set(problem, result, "the new master could not be started: %s %s: %s", step,
-                                strcmp(step, "chdir") == 0 ? origin->directory : origin->program,
-                                strerror(-result))
-                  : 0;
-}
-
-/* With our ends of what ties us to it. Likewise. */
-static int run_tied(struct master *master, const int link[2], const int pipe[2], struct problem *problem)
-{
-    int out __attribute__((cleanup(close_fd))) = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int err __attribute__((cleanup(close_fd))) = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (out < 0 || err < 0)
-        return problem_set(problem, -errno, "the new master could not be started: %s", strerror(errno));
-    const int fds[HANDOVER_FDS] = {
-        [HANDOVER_LINK] = link[1],
-        [HANDOVER_LISTENER] = master->listener.fd,
-        [HANDOVER_LISTENER_LOCK] = master->listener.lock_fd,
-        [HANDOVER_CONTROL] = master->control.listener.fd,
-        [HANDOVER_CONTROL_LOCK] = master->control.listener.lock_fd,
-        [HANDOVER_STDOUT] = out,
-        [HANDOVER_STDERR] = err,
-    };
-    handover_send(link[0], will_json(master));
-    return run(master, fds, pipe[1], problem);
-}
-
-static int tie_and_run(struct master *master, struct problem *problem)
-{
-    struct upgrade *upgrade = &master->upgrade;
-    int link[2] = {-1, -1}, pipe[2] = {-1, -1};
-    int result = handover_link(link);
-    if (result == 0 && pipe2(pipe, O_CLOEXEC))
-        result = -errno;
-    if (result)
-        problem_set(problem, result, "the new master could not be started: %s", strerror(-result));
-    else
-        result = run_tied(master, link, pipe, problem);
-    close_fd(&link[1]);
-    close_fd(&pipe[1]);
-    if (result) {
-        close_fd(&link[0]);
-        close_fd(&pipe[0]);
-        return result;
-    }
-    (void)fcntl(pipe[0], F_SETFL, O_NONBLOCK);
-    ev_io_set(&upgrade->link, link[0], EV_READ);
-    ev_io_set(&upgrade->complaints, pipe[0], EV_READ);
-    ev_io_start(master->loop, &upgrade->link);
-    ev_io_start(master->loop, &upgrade->complaints);
-    return 0;
-}
 
 /* Why there can be none now. Returns 0 or an exit code. */
 static int refuse(const struct master *master, struct problem *problem)
@@ -295,21 +216,39 @@ static int refuse(const struct master *master, struct problem *problem)
     return 0;
 }
 
+static void begin(struct master *master, bool leaves)
+{
+    struct upgrade *upgrade = &master->upgrade;
+    enter(upgrade, UPGRADE_STARTING);
+    upgrade->leaves = leaves;
+    upgrade->started = upgrade->served = upgrade->shared = upgrade->too_late = false;
+    upgrade->complaint[0] = '\0';
+    free(upgrade->pidfile);
+    upgrade->pidfile = NULL;
+}
+
+static void fail(struct upgrade *upgrade, int code, const char *reason)
+{
+    log_error("upgrade: %s", reason);
+    enter(upgrade, UPGRADE_FAILED);
+    upgrade->code = code;
+    upgrade->reason = memory_must(strdup(reason));
+}
+
 int upgrade_start(struct master *master, bool leaves, struct problem *problem)
 {
     struct upgrade *upgrade = &master->upgrade;
     int64_t start_ms = master->settings.start_timeout_ms;
     int code = refuse(master, problem);
-    if (code == 0 && tie_and_run(master, problem))
-        code = EXIT_FAILED;
     if (code) {
         log_error("upgrade: %s", problem->text);
         return code;
     }
-    enter(upgrade, UPGRADE_STARTING);
-    upgrade->leaves = leaves;
-    upgrade->shared = upgrade->too_late = false;
-    upgrade->complaint[0] = '\0';
+    begin(master, leaves);
+    if (upgrade_run(master, problem)) {
+        fail(upgrade, EXIT_FAILED, problem->text);
+        return EXIT_FAILED;
+    }
     if (start_ms)
         set_limit(master, start_ms + SPARE_MS);
     log_info("upgrade: %s was started as the new master, pid %ld", origin_get()->program, (long)upgrade->pid);
@@ -320,26 +259,51 @@ int upgrade_start(struct master *master, bool leaves, struct problem *problem)
 
 static void describe(const struct upgrade *upgrade, const siginfo_t *death, char *ret_text, size_t size)
 {
-    const char *when = upgrade->phase == UPGRADE_STARTING ? " before it served" : "";
+    const char *when = upgrade->served ? "" : " before it served";
     if (upgrade->too_late)
-        snprintf(ret_text, size, "was ended, for it did not become ready in time");
+        snprintf(ret_text, size, "was killed, for it did not %s in time",
+                 upgrade->phase == UPGRADE_STARTING ? "start" : "end");
     else if (death->si_code == CLD_EXITED)
         snprintf(ret_text, size, "exited with code %d%s", death->si_status, when);
     else
         snprintf(ret_text, size, "was killed by signal %d%s", death->si_status, when);
 }
 
+/* In one line, as it can be shown. */
+static char *join(const char *complaint)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *stream = memory_must(open_memstream(&text, &size));
+    for (const char *line = complaint, *before = ""; *line; before = "; ") {
+        size_t length = strcspn(line, "\n");
+        fprintf(stream, "%s%.*s", before, (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    fclose(stream);
+    unicode_make_printable(memory_must(text), strlen(text));
+    return text;
+}
+
 static char *reason_of(struct upgrade *upgrade, const siginfo_t *death)
 {
     char how[80];
     describe(upgrade, death, how, sizeof how);
-    while (read_complaint(upgrade))
+    for (int left = PIPE_SIZE / READ_SIZE; left > 0 && read_complaint(upgrade) > 0; left--)
         ;
-    size_t length = strlen(upgrade->complaint);
-    while (length > 0 && upgrade->complaint[length - 1] == '\n')
-        upgrade->complaint[--length] = '\0';
-    return memory_text("the new master, pid %ld, %s%s%s", (long)upgrade->pid, how, length ? ": " : "",
-                       upgrade->complaint);
+    char *complaint __attribute__((cleanup(memory_free_text))) = join(upgrade->complaint);
+    return memory_text("the new master, pid %ld, %s%s%s", (long)upgrade->pid, how, *complaint ? ": " : "",
+                       complaint);
+}
+
+/* As it says itself, if it is one of ours; another program's is no code of ours. */
+static int code_of(const siginfo_t *death)
+{
+    static const int known[] = {EXIT_USAGE, EXIT_NO_MASTER, EXIT_NOT_NOW, EXIT_BAD_CONFIG};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (death->si_code == CLD_EXITED && death->si_status == known[i])
+            return known[i];
+    return EXIT_FAILED;
 }
 
 /* Of one that was killed. Its workers are ours to retire. */
@@ -359,33 +323,56 @@ static void clear_up(struct master *master)
         (void)unlink(path);
     }
     path_lock_release(path, lock_fd);
-    if (master->pidfile) {
-        char *pidfile __attribute__((cleanup(memory_free_text))) = memory_text("%s.2", master->pidfile);
-        (void)unlink(pidfile);
+    const char *pidfile = master->upgrade.pidfile;
+    if (pidfile) {
+        char *second __attribute__((cleanup(memory_free_text))) = memory_text("%s.2", pidfile);
+        pidfile_remove(second, master->upgrade.pid);
     }
 }
 
 bool upgrade_ended(struct master *master, const siginfo_t *death)
 {
     struct upgrade *upgrade = &master->upgrade;
-    int status = death->si_status;
     if (!upgrade->pid || death->si_pid != upgrade->pid)
         return false;
-    char *reason = reason_of(upgrade, death);
-    bool known = death->si_code == CLD_EXITED && status >= EXIT_USAGE && status <= EXIT_BAD_CONFIG;
-    log_error("upgrade: %s", reason);
+    (void)read_link(master);
+    if (upgrade_has_heir(master))
+        lose(master);
+    char *reason __attribute__((cleanup(memory_free_text))) = reason_of(upgrade, death);
+    fail(upgrade, code_of(death), reason);
     ev_timer_stop(master->loop, &upgrade->limit);
     close_watcher(master, &upgrade->link);
     close_watcher(master, &upgrade->complaints);
+    clear_up(master);
     waitpid(upgrade->pid, NULL, WNOHANG);
     upgrade->pid = 0;
-    enter(upgrade, UPGRADE_FAILED);
-    upgrade->code = known ? status : EXIT_FAILED;
-    upgrade->reason = reason;
-    clear_up(master);
     master_end_if_done(master);
     control_notify(&master->control);
     return true;
+}
+
+static void end_by(struct master *master, int number, int64_t limit_ms)
+{
+    struct upgrade *upgrade = &master->upgrade;
+    if (!upgrade->pid)
+        return;
+    upgrade->phase = UPGRADE_LEAVING;
+    ev_io_stop(master->loop, &upgrade->link); /* that it becomes ready is too late */
+    (void)kill(upgrade->pid, number);
+    set_limit(master, limit_ms);
+}
+
+/* One that leaves already would take another TERM for a quick stop. */
+void upgrade_end(struct master *master)
+{
+    if (master->upgrade.phase != UPGRADE_LEAVING)
+        end_by(master, SIGTERM, master->settings.graceful_timeout_ms + SPARE_MS);
+}
+
+void upgrade_end_quick(struct master *master)
+{
+    if (!upgrade_has_heir(master))
+        end_by(master, SIGQUIT, SPARE_MS);
 }
 
 void upgrade_at_stop(struct master *master)
@@ -393,27 +380,22 @@ void upgrade_at_stop(struct master *master)
     struct upgrade *upgrade = &master->upgrade;
     if (!upgrade->pid)
         return;
-    (void)read_link(master); /* it may have become ready this moment */
-    if (upgrade_has_heir(master)) {
+    /* It may have become ready this moment, or have gone. */
+    if (read_link(master) && upgrade_has_heir(master))
         log_info("upgrade: the new master, pid %ld, takes the place of this one", (long)upgrade->pid);
-        return;
-    }
-    ev_io_stop(master->loop, &upgrade->link); /* that it becomes ready is too late */
-    (void)kill(upgrade->pid, SIGTERM);
-    set_limit(master, master->settings.graceful_timeout_ms + SPARE_MS);
+    else
+        upgrade_end(master);
 }
 
-void upgrade_kill(struct master *master)
+void upgrade_forward(const struct master *master, int number)
 {
-    if (!upgrade_holds(master))
-        return;
-    (void)kill(master->upgrade.pid, SIGQUIT);
-    set_limit(master, SPARE_MS);
+    if (master->upgrade.pid && master->upgrade.started)
+        (void)kill(master->upgrade.pid, number);
 }
 
 json_t *upgrade_json(const struct master *master)
 {
-    static const char *const names[] = {"never", "starting", "ready", "settled", "failed"};
+    static const char *const names[] = {"never", "starting", "ready", "settled", "leaving", "failed"};
     const struct upgrade *upgrade = &master->upgrade;
     if (upgrade->phase == UPGRADE_NEVER)
         return json_null();
@@ -430,10 +412,20 @@ void upgrade_init(struct master *master)
     upgrade->link.data = upgrade->complaints.data = upgrade->limit.data = master;
 }
 
-void upgrade_tell_totals(struct master *master)
+void upgrade_bequeath(struct master *master)
 {
-    if (upgrade_has_heir(master))
-        handover_send(master->upgrade.link.fd, status_totals_json(master));
+    const char *pidfile = master->upgrade.pidfile;
+    struct problem problem;
+    if (!upgrade_has_heir(master))
+        return;
+    json_t *totals = status_totals_json(master);
+    upgrade_add_floor(totals, &master->policy);
+    handover_send(master->upgrade.link.fd, totals);
+    if (pidfile) {
+        char *second __attribute__((cleanup(memory_free_text))) = memory_text("%s.2", pidfile);
+        if (pidfile_move(second, pidfile, &problem))
+            log_warning("upgrade: %s", problem.text);
+    }
 }
 
 void upgrade_stop(struct master *master)
@@ -443,5 +435,6 @@ void upgrade_stop(struct master *master)
     close_watcher(master, &upgrade->link);
     close_watcher(master, &upgrade->complaints);
     free(upgrade->reason);
-    upgrade->reason = NULL;
+    free(upgrade->pidfile);
+    upgrade->reason = upgrade->pidfile = NULL;
 }

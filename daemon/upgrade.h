@@ -22,7 +22,8 @@ enum upgrade_phase {
     UPGRADE_STARTING,
     UPGRADE_READY,   /* a worker of the new master accepts */
     UPGRADE_SETTLED, /* as many as it wants do */
-    UPGRADE_FAILED,  /* it has gone */
+    UPGRADE_LEAVING, /* it stops, by our order or somebody else's */
+    UPGRADE_FAILED,  /* it has gone, or never came */
 };
 
 /* What it says that goes wrong, in bytes; more is not kept. */
@@ -32,14 +33,18 @@ struct upgrade {
     enum upgrade_phase phase;
     pid_t pid;     /* of the new master, until it was reaped; 0: there is none */
     bool leaves;   /* we go as soon as it is settled */
-    bool shared;   /* READY: it serves from our listener */
-    bool too_late; /* it was ended because it did not become ready */
+    bool started;  /* it has said that it is a master */
+    bool served;   /* it was ready once */
+    bool shared;   /* and serves from our listener */
+    bool too_late; /* it was ended because it did not start, or end, in time */
+    bool bereft;   /* it has gone when we had begun to */
+    char *pidfile; /* where its pidfile is to be in the end; owned, NULL: nowhere */
     int code;      /* FAILED: an exit code */
     char *reason;  /* FAILED: why; owned */
     ev_io link;    /* its fd is -1 when there is none; owned, as is the next one's */
     ev_io complaints;
     char complaint[UPGRADE_COMPLAINT_SIZE]; /* what it printed */
-    ev_timer limit;                         /* of its life, until it is ready */
+    ev_timer limit;                         /* of its life, until it has started; and when it leaves */
 };
 
 void upgrade_init(struct master *master);
@@ -54,8 +59,13 @@ bool upgrade_ended(struct master *master, const siginfo_t *death);
 /* The pool begins to stop: a second master that is not ready goes with it. */
 void upgrade_at_stop(struct master *master);
 
-/* The pool is to stop at once, and so is a second master that goes with it. */
-void upgrade_kill(struct master *master);
+/* Ends the second master, if there is one, whatever it has come to; `quick`: at once, but for one that takes
+ * our place. */
+void upgrade_end(struct master *master);
+void upgrade_end_quick(struct master *master);
+
+/* Passes a signal on that is meant for all masters of the pool. */
+void upgrade_forward(const struct master *master, int number);
 
 /* A second master that is ready takes our place when we go, with our listener or with one of its own. */
 bool upgrade_has_heir(const struct master *master);
@@ -67,8 +77,8 @@ bool upgrade_holds(const struct master *master);
 /* {"state","pid","reason"}, null before the first. */
 json_t *upgrade_json(const struct master *master);
 
-/* Whoever is to take our place learns what we have counted. */
-void upgrade_tell_totals(struct master *master);
+/* Whoever is to take our place learns what we have counted and what was asked of us, and gets its pidfile. */
+void upgrade_bequeath(struct master *master);
 
 /* For the very end, when all that the new master is to take is as it will be: it hears of this. */
 void upgrade_stop(struct master *master);

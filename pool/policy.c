@@ -27,9 +27,11 @@ void policy_init(struct policy *policy, const struct settings *settings, struct 
     policy_grow(policy, slots, slot_count);
 }
 
-void policy_succeed(struct policy *policy, uint64_t generation)
+void policy_succeed(struct policy *policy, uint64_t generation, int64_t floor, int64_t wanted)
 {
     policy->generation = policy->generations = generation;
+    policy->floor = floor;
+    policy->wanted = wanted;
 }
 
 void policy_add_stats(struct policy *policy, const struct stats *stats)

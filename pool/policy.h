@@ -81,9 +81,9 @@ uint32_t policy_slots_for(const struct settings *settings, int64_t workers);
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
                  uint32_t slot_count, uint64_t seed);
 
-/* Goes on behind the generations of another master's policy: `generation` is that of the first workers.
- * Before START. */
-void policy_succeed(struct policy *policy, uint64_t generation);
+/* Goes on where the policy of another master is: `generation` is that of the first workers, `floor` that of
+ * the pool, and `wanted` workers are started if that is more. Before START. */
+void policy_succeed(struct policy *policy, uint64_t generation, int64_t floor, int64_t wanted);
 
 /* What that policy has counted. */
 void policy_add_stats(struct policy *policy, const struct stats *stats);

@@ -6,11 +6,14 @@
 void policy_want_start(struct policy *policy, int64_t now_ms)
 {
     const struct settings *settings = policy->settings;
-    policy->floor = policy->wanted = settings->workers_min;
-    if (settings->workers_start <= settings->workers_min)
+    int64_t start = policy->wanted > settings->workers_start ? policy->wanted : settings->workers_start;
+    start = start < settings->workers_max ? start : settings->workers_max;
+    policy->floor = policy->floor > 0 ? policy->floor : settings->workers_min;
+    policy->wanted = policy->floor;
+    if (settings_static(settings) || start <= policy->floor)
         return;
-    policy->wanted = settings->workers_start;
-    scaling_ask(&policy->scaling, (uint32_t)settings->workers_start, now_ms);
+    policy->wanted = start;
+    scaling_ask(&policy->scaling, (uint32_t)start, now_ms);
 }
 
 static void count_wanted(struct policy *policy, bool by_hand, int64_t now_ms, struct actions *actions)

@@ -34,7 +34,7 @@ int pidfile_move(const char *from, const char *path, struct problem *problem)
     return rename(from, path) ? problem_set(problem, -errno, "pidfile %s: %s", path, strerror(errno)) : 0;
 }
 
-void pidfile_remove(const char *path)
+void pidfile_remove(const char *path, pid_t pid)
 {
     char text[32] = "";
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -42,6 +42,6 @@ void pidfile_remove(const char *path)
         return;
     ssize_t length = read(fd, text, sizeof text - 1);
     close(fd);
-    if (length > 0 && strtol(text, NULL, 10) == getpid())
+    if (length > 0 && strtol(text, NULL, 10) == pid)
         unlink(path);
 }

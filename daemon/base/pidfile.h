@@ -4,6 +4,8 @@
 
 #include "daemon/base/problem.h"
 
+#include <sys/types.h>
+
 /* Writes our pid to `path` by way of a temporary file beside it, so that nobody reads half of it and no link
  * is followed. Returns 0, or -errno with the reason in `problem`. */
 __attribute__((warn_unused_result)) int pidfile_write(const char *path, struct problem *problem);
@@ -12,7 +14,7 @@ __attribute__((warn_unused_result)) int pidfile_write(const char *path, struct p
 __attribute__((warn_unused_result)) int pidfile_move(const char *from, const char *path,
                                                      struct problem *problem);
 
-/* Removes `path` if it still holds our pid. */
-void pidfile_remove(const char *path);
+/* Removes `path` if it still holds this pid. */
+void pidfile_remove(const char *path, pid_t pid);
 
 #endif

@@ -41,13 +41,17 @@ static int start(const char *file, const struct options_sets *sets)
     struct conf *conf;
     struct announce announce;
     struct inheritance inheritance;
+    struct problem problem;
     int code = EXIT_BAD_CONFIG;
     announce_init(&announce);
     inherit_take(&inheritance);
     int result = conf_load(file, sets->items, sets->count, &problems, &conf);
     problems_print(&problems, stderr);
     problems_fini(&problems);
-    if (result == 0) {
+    if (result == 0 && inherit_check(&inheritance, conf, &problem)) {
+        problem_print(&problem, stderr);
+        conf_free(conf);
+    } else if (result == 0) {
         code = run(conf, &announce, &inheritance);
         conf_free(conf);
     }

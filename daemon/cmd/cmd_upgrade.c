@@ -26,12 +26,11 @@ static int greet(const struct options_client *options, json_int_t pid)
     int code = client_run_within(ANSWER_MS, options->file, options->control, "status", NULL, &status);
     json_int_t found = json_integer_value(json_object_get(status, "pid"));
     json_decref(status);
-    if (code == EXIT_DONE && found != pid) {
-        fprintf(stderr, "fcgipool: the master is pid %lld, and not the new one, pid %lld\n", (long long)found,
-                (long long)pid);
-        return EXIT_FAILED;
-    }
-    return code;
+    if (code == EXIT_DONE && found == pid)
+        return EXIT_DONE;
+    fprintf(stderr, "fcgipool: the former master has left, and the new one, pid %lld, does not answer\n",
+            (long long)pid);
+    return EXIT_FAILED;
 }
 
 int cmd_upgrade(int argc, char **argv)

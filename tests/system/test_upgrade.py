@@ -14,7 +14,8 @@ import pytest
 
 from kit import build, kinds
 from kit.control import Control
-from kit.load import assert_all_right
+from kit.idle import settle, sleeps
+from kit.load import assert_all_right, assert_none_lost
 from kit.processes import alive, command_line, descriptors
 from kit.wait import wait_until
 
@@ -235,14 +236,138 @@ def test_one_at_a_time(deployed):
     assert again.returncode == 75 and f"pid {new['pid']}" in again.stderr, again.stderr
     its = pool.command("upgrade", "--control", pool.control_path + ".2")
     assert its.returncode == 75 and "former one is still there" in its.stderr, its.stderr
-    reload = pool.command("reload")
-    assert reload.returncode == 75 and "upgrade is under way" in reload.stderr, reload.stderr
+    for which in ([], ["--control", pool.control_path + ".2"]):
+        reload = pool.command("reload", *which)
+        assert reload.returncode == 75 and "upgrade is under way" in reload.stderr, reload.stderr
     os.kill(new["pid"], signal.SIGTERM)
     pool.wait_status(lambda status: status["upgrade"]["state"] == "failed")
     assert pool.command("pause").returncode == 0
     paused = pool.command("upgrade")
     assert paused.returncode == 75 and "paused" in paused.stderr, paused.stderr
     pool.stop()
+
+
+def test_asked_of_the_former_one_meanwhile(deployed):
+    """The number of workers, and log files that were renamed, are for both."""
+    pool = deployed(workers=2, log={"file": "log"})
+    pool.log_file = pool.directory / "log"
+    pool.up()
+    both(pool)
+    assert pool.command("scale", "4").returncode == 0
+    pool.log_file.rename(pool.directory / "old")
+    assert pool.command("reopen").returncode == 0
+    pool.send_signal(signal.SIGTERM)
+    pool.follow()
+    pool.wait_ready(4)
+    assert pool.status()["floor"] == 4 and "takes its place" in pool.log()
+    pool.stop()
+
+
+def test_both_sleep(deployed):
+    """While they wait for one of them to leave, neither has anything to do."""
+    pool = deployed(workers=1).up()
+    new = both(pool)
+    settle(pool)
+    wait_until(lambda: sleeps(new["pid"], 1.2), 20, "an idle second master")
+    assert pool.command("stop").returncode == 0
+    pool.wait_gone()
+
+
+def test_an_idle_pool_on_demand(deployed):
+    """Without workers, too, the new program has to prove itself."""
+    pool = deployed(workers={"min": 0, "max": 2}).up(workers=0)
+    pool.write(command=kinds.complaining(code=3), failures=2, backoff={"initial": "10ms", "max": "20ms"})
+    failed = pool.command("upgrade")
+    assert failed.returncode == 70 and kinds.COMPLAINT in failed.stderr, failed.stderr
+    pool.write(command=[build.worker("echo_fcgx")])
+    upgrade(pool)
+    assert pool.request().status == 200
+    pool.stop()
+
+
+def test_another_control_socket(deployed):
+    """Where nobody who knows the file would find the master."""
+    pool = deployed(workers=1).up()
+    before = pool.control_path
+    pool.write(control_socket=str(pool.directory / "other.sock"))
+    failed = pool.command("upgrade", "--control", before)
+    assert failed.returncode == 78 and "stopped and started" in failed.stderr, failed.stderr
+    pool.write(control_socket=before)
+    assert_alone(pool, 1)
+    pool.stop()
+
+
+def test_pidfiles(deployed):
+    """Another path, none, and one again."""
+    pool = deployed(workers=1).up()
+    for name in ("other", None, "pid"):
+        pool.write(pidfile=name)
+        upgrade(pool)
+        assert files(pool) & {"pid", "other", "pid.2", "other.2"} == ({name} if name else set())
+    assert_alone(pool, 1)
+    pool.stop()
+
+
+# ---- stops ----
+
+def test_graceful_stop_in_an_upgrade_by_command(deployed, make_load):
+    """TERM, when the new master serves and has not all of its workers: requests are answered, and it goes on."""
+    pool = deployed(workers=2).up()
+    load = make_load(pool.address, clients=2, requests=2, mix="GET:5?delay=1500")
+    load.wait_in_hand(pool, 2)
+    pool.write(workers=3, command=kinds.only_one(pool.directory / "lock", [build.worker("echo_fcgx")],
+                                                 kinds.waiting_for(pool.directory / "go")))
+    with pool.background("upgrade") as command:
+        pool.wait_status(lambda status: status["upgrade"] and status["upgrade"]["state"] == "ready")
+        pool.send_signal(signal.SIGTERM)
+        (pool.directory / "go").touch()
+        assert command.wait(20) == 0
+    assert_all_right(load.wait(), 2)
+    pool.follow()
+    pool.wait_ready(3)
+    pool.stop()
+
+
+def test_the_command_stop_is_for_both(deployed, make_load):
+    pool = deployed(workers=2).up()
+    load = make_load(pool.address, clients=2, requests=2, mix="GET:5?delay=500")
+    load.wait_in_hand(pool, 2)
+    both(pool)
+    assert pool.command("stop").returncode == 0
+    assert_all_right(load.wait(), 2)
+    pool.wait_gone()
+    assert files(pool) == {"pool.json", "master.log"}
+
+
+def test_both_are_told_to_stop(deployed, make_load):
+    """The new one first: the pool stops as without it, and nothing is lost or left."""
+    pool = deployed(workers=2).up()
+    load = make_load(pool.address, clients=4, mix="GET:0*4,GET:5?delay=100,POST:65536")
+    new = both(pool)
+    load.wait_ok(50)
+    os.kill(new["pid"], signal.SIGTERM)
+    pool.send_signal(signal.SIGTERM)
+    wait_until(lambda: load.progress().refused, 20, "refusals")
+    assert_none_lost(load.stop(), 50)
+    assert pool.wait_exit() == 0
+    pool.wait_gone()
+    assert files(pool) == {"pool.json", "master.log"}
+
+
+def test_the_new_one_dies_when_the_former_one_leaves(deployed, make_load):
+    """Nobody is left to serve: connections are refused, and the exit code says that it was no stop as asked for."""
+    pool = deployed(workers=1).up()
+    load = make_load(pool.address, clients=1, requests=1, mix="GET:5?delay=1500")
+    load.wait_in_hand(pool, 1)
+    new = both(pool)
+    pool.send_signal(signal.SIGTERM)
+    pool.wait_log("takes the place")
+    os.kill(new["pid"], signal.SIGKILL)
+    pool.wait_log("leaves as well")
+    assert_all_right(load.wait(), 1)
+    assert pool.wait_exit() == 70
+    pool.wait_gone()
+    assert files(pool) == {"pool.json", "master.log"}
 
 
 # ---- broken ones ----

@@ -33,6 +33,39 @@ static void not_more_than_max_starting_start_at_a_time(void **state)
     assert_actions("spawn 2, =running");
 }
 
+static void a_static_pool_goes_on_with_the_number_set_by_hand(void **state)
+{
+    (void)state;
+    policy_succeed(&policy, 7, 4, 4);
+    happens(EVENT_START, 0, 0);
+    assert_actions("spawn 0, spawn 1, spawn 2, spawn 3");
+    assert_int_equal(policy.floor, 4);
+    assert_int_equal(policy.slots[0].generation, 7);
+}
+
+static void a_dynamic_pool_goes_on_with_as_many_as_there_are(void **state)
+{
+    (void)state;
+    settings.workers_min = 1;
+    settings.workers_max = 4;
+    policy_succeed(&policy, 2, 1, 3);
+    happens(EVENT_START, 0, 0);
+    assert_actions("spawn 0, spawn 1, spawn 2");
+    assert_int_equal(policy.floor, 1);
+    assert_int_equal(policy.wanted, 3);
+}
+
+static void counters_go_on(void **state)
+{
+    struct stats before = {.spawned = 10, .cut = 1};
+    (void)state;
+    happens(EVENT_START, 0, 0);
+    policy_add_stats(&policy, &before);
+    assert_int_equal(policy.stats.spawned, 13);
+    assert_int_equal(policy.stats.cut, 1);
+    assert_int_equal(policy.stats.retired, 0);
+}
+
 static void an_idle_pool_sleeps_for_good(void **state)
 {
     (void)state;
@@ -637,6 +670,9 @@ int main(void)
         TEST(a_pool_starts_what_is_wanted),
         TEST(it_runs_when_the_first_worker_accepts),
         TEST(not_more_than_max_starting_start_at_a_time),
+        TEST(a_static_pool_goes_on_with_the_number_set_by_hand),
+        TEST(a_dynamic_pool_goes_on_with_as_many_as_there_are),
+        TEST(counters_go_on),
         TEST(an_idle_pool_sleeps_for_good),
         TEST(start_timeout_aborts_then_kills),
         TEST(start_timeout_0_waits_for_ever),
