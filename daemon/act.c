@@ -219,8 +219,9 @@ static void act_kill(struct master *master, const struct action *action)
 static void act_refuse(struct master *master, const struct action *action)
 {
     (void)action;
-    /* Others serve what waits there, and what is to come. */
-    if (upgrade_leaves_listener(master) || inherit_shares(master)) {
+    /* Others serve what waits there, and what is to come; or it waits, in somebody else's socket, for who
+     * accepts from it next. */
+    if (upgrade_leaves_listener(master) || inherit_shares(master) || master->listener.foreign) {
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
         return;
     }

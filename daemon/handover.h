@@ -3,7 +3,8 @@
  * one is started with and finds by name in an environment variable, and messages, JSON objects on a socket
  * that is closed when either of them has gone:
  *   old -> new, at once   {"v":1,"pid","generation","floor","by_hand","wanted","min","pidfile",
- *                          "control":{"device","inode","path"},"listener":{"device","inode"}}
+ *                          "passed","control":{"device","inode","path"},"listener":{"device","inode"}}
+ *                         ("passed": the old one's `listen`, if its socket is kept by others)
  *   new -> old            {"state":"ready","shared":true}   a worker accepts, from the old one's socket
  *                         {"state":"settled"}               as many as are wanted do
  *   old -> new, at last   {"counters":{},"requests":N}      then it closes

@@ -48,8 +48,9 @@ void inherit_floor(struct master *master);
 void inherit_standard(struct inheritance *inheritance);
 void inherit_complain(struct inheritance *inheritance);
 
-/* The old master's listener, if it is at the address that this one's control file wants. Returns 0 with it,
- * 1: it is another address, or -errno with the reason. Nothing of it is changed before the old one has gone.
+/* The old master's listener, if it is at the address that this one's control file wants, or the socket of
+ * others that the file names. Returns 0 with it, 1: it is another address, or -errno with the reason. Nothing
+ * of it is changed before the old one has gone.
  */
 __attribute__((warn_unused_result)) int inherit_listener(struct master *master, struct problem *problem);
 

@@ -9,7 +9,8 @@
 struct conf;
 struct master;
 
-/* Opens it, or takes it over from a former master. Returns 0 or -errno, as listener_open, with the reason. */
+/* Opens it, unless it was passed, or takes it over from a former master. Returns 0 or -errno, as
+ * listener_open, with the reason. */
 __attribute__((warn_unused_result)) int listen_open(struct master *master, struct problem *problem);
 
 /* Has backlog, mode, owner and who may connect as the settings in effect have them, of a listener that

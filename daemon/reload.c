@@ -210,14 +210,12 @@ void reload_init(struct master *master)
     master->reload.settle.data = master;
 }
 
-int reload(struct master *master, struct problem *problem)
+static int begin(struct master *master, struct problem *problem)
 {
     struct conf *new;
     if (master->upgrade.pid)
         return problem_set(problem, EXIT_NOT_NOW, "an upgrade is under way: its new master is pid %ld",
                            (long)master->upgrade.pid);
-    if (reload_settles(&master->reload))
-        settle(master);
     int code = read_anew(master, &new, problem);
     if (code == 0)
         adopt(master, new);
@@ -225,6 +223,16 @@ int reload(struct master *master, struct problem *problem)
         log_error("reload: %s; the reload that is under way goes on", problem->text);
     else
         refuse(&master->reload, code, problem->text);
+    return code;
+}
+
+int reload(struct master *master, struct problem *problem)
+{
+    if (reload_settles(&master->reload))
+        settle(master);
+    announce_reload(master);
+    int code = begin(master, problem);
+    announce_workers(master);
     return code;
 }
 
