@@ -3,6 +3,7 @@
 
 #include "daemon/kernel/proc.h"
 #include "daemon/kernel/spawn.h"
+#include "daemon/listen.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/recent.h"
@@ -219,16 +220,10 @@ static void act_kill(struct master *master, const struct action *action)
 static void act_refuse(struct master *master, const struct action *action)
 {
     (void)action;
-    /* Others serve what waits there, and what is to come. */
-    if (master_shares_listener(master)) {
-        master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
-        return;
-    }
-    int result = listener_refuse(&master->listener);
-    if (result)
-        log_warning("new connections cannot be refused (%s): the stop may take until graceful_timeout",
-                    strerror(-result));
-    observe_queue(master);
+    if (upgrade_leaves_listener(master))
+        upgrade_ask(master);
+    else
+        listen_refuse(master);
 }
 
 static void act_state(struct master *master, const struct action *action)

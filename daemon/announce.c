@@ -10,8 +10,7 @@
 
 void announce_init(struct announce *ret_announce)
 {
-    static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
-                                       "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES"};
+    static const char *const ours[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
     *ret_announce = (struct announce){.detach = DETACH_INIT};
     notify_take(&ret_announce->notify);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -105,14 +104,47 @@ static void describe(const struct policy *policy, char *ret_text, size_t size)
                  policy->wanted);
 }
 
+/* A reload, and what takes one back. */
+static bool reloads(struct master *master)
+{
+    return reload_is_under_way(&master->reload) || reload_settles(&master->reload);
+}
+
+/* How the last reload is going or went; why is in the log. */
+static const char *describe_reload(struct master *master)
+{
+    if (master->policy.state >= POOL_STOPPING)
+        return "";
+    if (reloads(master))
+        return "; reloading";
+    if (master->reload.phase == RELOAD_NEVER)
+        return "";
+    return master->reload.phase == RELOAD_DONE ? "; reloaded" : "; the last reload failed, see the log";
+}
+
+void announce_reload(struct master *master)
+{
+    struct announce *announce = master->announce;
+    if (!announce->ready || announce->stopping || !notify_is_on(&announce->notify))
+        return;
+    announce->reloading = true;
+    notify_reloading(&announce->notify);
+}
+
 void announce_workers(struct master *master)
 {
-    struct notify *notify = &master->announce->notify;
-    char text[NOTIFY_STATUS_SIZE];
-    if (!notify_is_on(notify))
+    struct announce *announce = master->announce;
+    char workers[NOTIFY_STATUS_SIZE / 2], text[NOTIFY_STATUS_SIZE];
+    if (!notify_is_on(&announce->notify))
         return;
-    describe(&master->policy, text, sizeof text);
-    notify_status(notify, text);
+    describe(&master->policy, workers, sizeof workers);
+    snprintf(text, sizeof text, "%s%s", workers, describe_reload(master));
+    notify_status(&announce->notify, text);
+    if (!announce->reloading || reloads(master))
+        return;
+    announce->reloading = false;
+    if (!announce->stopping)
+        notify_ready(&announce->notify);
 }
 
 /* The log, with all that tells why workers do not come up, went to where announce_failure writes. */

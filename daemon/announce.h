@@ -17,7 +17,8 @@ struct announce {
     struct detach detach;
     bool ready;    /* the pool was running once */
     bool failed;   /* it was stopped because it did not come up */
-    bool stopping; /* said */
+    bool stopping; /* said, as is the next */
+    bool reloading;
 };
 
 /* Takes what is meant for us alone out of the environment, which the workers inherit from conf_load on:
@@ -32,7 +33,10 @@ void announce_stop(struct master *master);
 /* The pool's state has changed. */
 void announce_state(struct master *master);
 
-/* The number of workers may have changed. */
+/* A reload is asked for: systemd is told so, until announce_workers finds that none is under way. */
+void announce_reload(struct master *master);
+
+/* The number of workers, or how a reload is going, may have changed. */
 void announce_workers(struct master *master);
 
 /* To be called when nothing of the pool is left: says on standard error why it did not come up, if it was

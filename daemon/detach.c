@@ -15,8 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Where the child has the pipe. */
+/* Where the child has the pipe, and what it keeps. */
 #define REPORT_FD (STDERR_FILENO + 1)
+#define KEPT_FD   (REPORT_FD + 1)
 
 /* ---- the parent ---- */
 
@@ -106,12 +107,15 @@ static void block_signals(sigset_t *ret_set)
 
 /* ---- the child ---- */
 
-static void become_master(struct detach *ret_detach, int report_fd)
+static void become_master(struct detach *ret_detach, int report_fd, int *kept_fd)
 {
+    /* Out of the way of both. */
+    int kept = *kept_fd >= 0 ? fcntl(*kept_fd, F_DUPFD_CLOEXEC, KEPT_FD + 1) : -1;
     setsid();
     if (report_fd != REPORT_FD)
         dup3(report_fd, REPORT_FD, O_CLOEXEC);
-    closefrom(REPORT_FD + 1);
+    *kept_fd = kept >= 0 ? dup3(kept, KEPT_FD, O_CLOEXEC) : -1;
+    closefrom(kept >= 0 ? KEPT_FD + 1 : KEPT_FD);
     ret_detach->fd = REPORT_FD;
 }
 
@@ -137,7 +141,7 @@ void detach_ready(struct detach *detach)
 
 /* ---- both ---- */
 
-bool detach_fork(struct detach *ret_detach, int *ret_code)
+bool detach_fork(struct detach *ret_detach, int *kept_fd, int *ret_code)
 {
     int ends[2];
     sigset_t set;
@@ -151,7 +155,7 @@ bool detach_fork(struct detach *ret_detach, int *ret_code)
     struct wait wait = {.report_fd = ends[0], .signal_fd = signalfd(-1, &set, SFD_CLOEXEC)};
     wait.child = wait.signal_fd >= 0 ? fork() : -1;
     if (wait.child == 0) {
-        become_master(ret_detach, ends[1]);
+        become_master(ret_detach, ends[1], kept_fd);
         return true;
     }
     int error = errno;

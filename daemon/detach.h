@@ -17,11 +17,12 @@ struct detach {
         .fd = -1                                                                                             \
     }
 
-/* Forks. Returns true in the child, which has no terminal, no descriptor but 0 to 2 and the pipe, and must
- * read the signals INT, TERM, HUP and QUIT (blocked) or unblock them. Returns false in the parent, when all
- * is over, with the code to exit with: 0 the pool is ready; otherwise the child has ended, and why is on
- * standard error. The parent asks the child to stop (SIGTERM) when it is told to stop itself. */
-bool detach_fork(struct detach *ret_detach, int *ret_code);
+/* Forks. Returns true in the child, which has no terminal, no descriptor but 0 to 2, the pipe and `*kept_fd`
+ * (-1: nothing; it has another number then, and is close-on-exec), and must read the signals INT, TERM, HUP
+ * and QUIT (blocked) or unblock them. Returns false in the parent, when all is over, with the code to exit
+ * with: 0 the pool is ready; otherwise the child has ended, and why is on standard error. The parent asks the
+ * child to stop (SIGTERM) when it is told to stop itself. */
+bool detach_fork(struct detach *ret_detach, int *kept_fd, int *ret_code);
 
 /* True in a detached master while the pool was not yet ready. */
 bool detach_waits(const struct detach *detach);

@@ -3,11 +3,14 @@
  * one is started with and finds by name in an environment variable, and messages, JSON objects on a socket
  * that is closed when either of them has gone:
  *   old -> new, at once   {"v":1,"pid","generation","floor","by_hand","wanted","min","leaves","pidfile",
- *                          "control":{"device","inode","path"},"listener":{"device","inode"}}
+ *                          "passed","control":{"device","inode","path"},"listener":{"device","inode"}}
+ *                         ("passed": the old one's `listen`, if its socket is kept by others)
  *   new -> old            {"state":"started","pidfile"}     it is a master; its pidfile, without the ".2"
  *                         {"state":"ready","shared":true}   a worker accepts, from the old one's socket
  *                         {"state":"settled"}               as many as are wanted do
- *                         {"state":"leaving"}               it stops, and will not take the old one's place
+ *                         {"state":"leaving"}               it stops
+ *   old -> new, when it is to leave       {"ask":"take"}    what waits in the listener is the new one's, too
+ *   new -> old, unless it has said that it leaves           {"state":"takes"}
  *   old -> new, at last   {"counters":{},"requests","floor","by_hand","min"}   then it closes
  * The two may be of different versions: what is not understood is left out.
  */

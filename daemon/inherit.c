@@ -4,6 +4,7 @@
 #include "daemon/base/memory.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
+#include "daemon/kernel/foreign.h"
 #include "daemon/kernel/path_lock.h"
 #include "daemon/listen.h"
 #include "daemon/master.h"
@@ -135,20 +136,43 @@ static void identity_of(const struct inheritance *inheritance, const char *name,
     listener->path_inode = (ino_t)json_integer_value(json_object_get(identity, "inode"));
 }
 
-int inherit_listener(struct master *master, struct problem *problem)
+/* A socket that others keep was passed to the first of us only, and goes on from there. */
+static int take_foreign(const struct master *master, struct listener *listener, struct problem *problem)
 {
-    struct inheritance *inheritance = master->inheritance;
-    struct address address;
-    struct listener listener = LISTENER_INIT;
-    if (!inheritance->will)
+    const char *passed = json_string_value(json_object_get(master->inheritance->will, "passed"));
+    const char *wanted = conf_text(master->conf, SETTING_ID_LISTEN);
+    if (conf_listen(master->conf, NULL) == CONF_LISTEN_ADDRESS)
         return 1;
+    if (!passed || strcmp(passed, wanted) != 0)
+        return problem_set(problem, -EINVAL,
+                           "listen: \"%s\" is another socket than that of the former master, which needs a "
+                           "restart",
+                           wanted);
+    return foreign_listener(listener->fd, listener, problem);
+}
+
+static int take_own(const struct master *master, struct listener *listener, struct problem *problem)
+{
+    const struct inheritance *inheritance = master->inheritance;
+    struct address address;
     int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &address, problem);
     if (result)
         return result;
+    listener->lock_fd = inheritance->fds[HANDOVER_LISTENER_LOCK];
+    identity_of(inheritance, "listener", listener);
+    return listener_inherit(&address, listener, problem);
+}
+
+int inherit_listener(struct master *master, struct problem *problem)
+{
+    struct inheritance *inheritance = master->inheritance;
+    struct listener listener = LISTENER_INIT;
+    if (!inheritance->will)
+        return 1;
     listener.fd = inheritance->fds[HANDOVER_LISTENER];
-    listener.lock_fd = inheritance->fds[HANDOVER_LISTENER_LOCK];
-    identity_of(inheritance, "listener", &listener);
-    result = listener_inherit(&address, &listener, problem);
+    bool foreign = json_is_string(json_object_get(inheritance->will, "passed")) ||
+                   conf_listen(master->conf, NULL) != CONF_LISTEN_ADDRESS;
+    int result = foreign ? take_foreign(master, &listener, problem) : take_own(master, &listener, problem);
     if (result) { /* it must not stay open when the old one closes it */
         close_fd(&inheritance->fds[HANDOVER_LISTENER]);
         close_fd(&inheritance->fds[HANDOVER_LISTENER_LOCK]);
@@ -162,7 +186,8 @@ int inherit_listener(struct master *master, struct problem *problem)
 
 bool inherit_shares(const struct master *master)
 {
-    return master->inheritance->waits && master->inheritance->shared;
+    const struct inheritance *inheritance = master->inheritance;
+    return inheritance->waits && inheritance->shared && !inheritance->promised;
 }
 
 /* ---- the old master goes ---- */
@@ -234,7 +259,8 @@ static void take_listener(struct master *master)
     if (!master->inheritance->shared)
         return;
     if (master->policy.state >= POOL_STOPPING) {
-        (void)!listener_refuse(&master->listener);
+        if (!master->listener.foreign)
+            (void)!listener_refuse(&master->listener);
         return;
     }
     if (master->listener.lock_fd >= 0)
@@ -263,18 +289,36 @@ static void succeed(struct master *master)
     control_notify(&master->control);
 }
 
+static void take_message(struct master *master, const json_t *message)
+{
+    struct inheritance *inheritance = master->inheritance;
+    if (!json_object_get(message, "ask")) {
+        take_last(master, message);
+    } else if (master->policy.state < POOL_STOPPING) {
+        inheritance->promised = true;
+        handover_send(inheritance->fds[HANDOVER_LINK], json_pack("{s:s}", "state", "takes"));
+    }
+}
+
+void inherit_look(struct master *master)
+{
+    json_t *message;
+    int result = 0;
+    while (master->inheritance->waits && result == 0) {
+        result = handover_receive(master->inheritance->fds[HANDOVER_LINK], &message);
+        if (result == 0) {
+            take_message(master, message);
+            json_decref(message);
+        } else if (result == -EPIPE) {
+            succeed(master);
+        }
+    }
+}
+
 static void on_link(struct ev_loop *loop, ev_io *watcher, int events)
 {
-    struct master *master = watcher->data;
-    json_t *message;
-    int result;
     (void)loop, (void)events;
-    while ((result = handover_receive(watcher->fd, &message)) == 0) {
-        take_last(master, message);
-        json_decref(message);
-    }
-    if (result == -EPIPE)
-        succeed(master);
+    inherit_look(watcher->data);
 }
 
 void inherit_start(struct master *master)

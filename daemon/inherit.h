@@ -24,6 +24,7 @@ struct inheritance {
     bool waits;                   /* the old master is there */
     bool shared;                  /* the listener is the old one's */
     bool ready, settled, leaving; /* said */
+    bool promised;                /* that what waits in the listener is ours */
     int complaints;               /* owned; where the old one reads what goes wrong; -1 */
     ev_io link;
 };
@@ -52,8 +53,9 @@ void inherit_policy(struct master *master);
 void inherit_standard(struct inheritance *inheritance);
 void inherit_complain(struct inheritance *inheritance);
 
-/* The old master's listener, if it is at the address that this one's control file wants. Returns 0 with it,
- * 1: it is another address, or -errno with the reason. Nothing of it is changed before the old one has gone.
+/* The old master's listener, if it is at the address that this one's control file wants, or the socket of
+ * others that the file names. Returns 0 with it, 1: it is another address, or -errno with the reason. Nothing
+ * of it is changed before the old one has gone.
  */
 __attribute__((warn_unused_result)) int inherit_listener(struct master *master, struct problem *problem);
 
@@ -62,6 +64,10 @@ void inherit_start(struct master *master);
 
 /* The old one waits for this one to serve, and wants to know why it does not. */
 bool inherit_is_awaited(const struct master *master);
+
+/* Looks what the old one has to say, and whether it is still there: at the end, for who has gone may have
+ * left it to us to clear up. */
+void inherit_look(struct master *master);
 
 /* To be called when something has happened in the pool: tells the old one when others may rely on it. */
 void inherit_notify(struct master *master);

@@ -3,15 +3,17 @@
 
 #include "daemon/kernel/holders.h"
 #include "daemon/master.h"
+#include "daemon/observe.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-static struct listener_options options_of(const struct conf *conf)
+static struct listener_options options_of(const struct listener *listener, const struct conf *conf)
 {
     const struct settings *settings = conf_settings(conf);
+    bool as_it_came = listener->foreign && !conf_given(conf, SETTING_ID_backlog);
     struct listener_options options = {
-        .backlog = (int)settings->backlog,
+        .backlog = as_it_came ? listener->backlog : (int)settings->backlog,
         .mode = (mode_t)settings->listen_mode,
         .owner = conf_listen_owner(conf),
         .group = conf_listen_group(conf),
@@ -37,15 +39,30 @@ static int open_there(struct master *master, struct listener_options *options, s
                                             : "");
 }
 
+static int open_own(struct master *master, struct problem *problem)
+{
+    struct listener_options options = options_of(&master->listener, master->conf);
+    options.former = orphans_listener(&master->orphans);
+    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
+    return result ? result : open_there(master, &options, problem);
+}
+
+/* What kind of socket was passed shows only now. */
+static void warn_of_clients(const struct master *master)
+{
+    if (master->listener.foreign && master->listener.address.storage.ss_family == AF_UNIX &&
+        conf_given(master->conf, SETTING_ID_ALLOWED_CLIENTS))
+        log_warning("allowed_clients has no effect: the socket that was passed is not a TCP socket");
+}
+
 int listen_open(struct master *master, struct problem *problem)
 {
-    struct listener_options options = options_of(master->conf);
-    options.former = orphans_listener(&master->orphans);
-    int result = inherit_listener(master, problem);
+    int result =
+        master->listener.foreign ? listen_settle(master, problem) : inherit_listener(master, problem);
     if (result > 0)
-        result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &options.address, problem);
-    if (result == 0 && master->listener.fd < 0)
-        result = open_there(master, &options, problem);
+        result = open_own(master, problem);
+    if (result == 0)
+        warn_of_clients(master);
     if (result == 0)
         address_format(&master->listener.address, master->address, sizeof master->address);
     return result;
@@ -71,9 +88,22 @@ static bool is_same(const struct conf *a, const struct conf *b)
     return true;
 }
 
+void listen_refuse(struct master *master)
+{
+    if (inherit_shares(master) || master->listener.foreign) {
+        master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
+        return;
+    }
+    int result = listener_refuse(&master->listener);
+    if (result)
+        log_warning("new connections cannot be refused (%s): the stop may take until graceful_timeout",
+                    strerror(-result));
+    observe_queue(master);
+}
+
 int listen_settle(struct master *master, struct problem *problem)
 {
-    struct listener_options options = options_of(master->live);
+    struct listener_options options = options_of(&master->listener, master->live);
     return listener_adjust(&options, &master->listener, problem);
 }
 
@@ -81,7 +111,8 @@ int listen_adjust(struct master *master, const struct conf *conf, struct problem
 {
     if (is_same(master->live, conf))
         return 0;
-    struct listener_options options = options_of(conf), former = options_of(master->live);
+    struct listener_options options = options_of(&master->listener, conf);
+    struct listener_options former = options_of(&master->listener, master->live);
     struct problem unused;
     name_owner(&options, master->live);
     int result = listener_adjust(&options, &master->listener, problem);

@@ -9,8 +9,14 @@
 struct conf;
 struct master;
 
-/* Opens it, or takes it over from a former master. Returns 0 or -errno, as listener_open, with the reason. */
+/* Opens it, unless it was passed, or takes it over from a former master. Returns 0 or -errno, as
+ * listener_open, with the reason. */
 __attribute__((warn_unused_result)) int listen_open(struct master *master, struct problem *problem);
+
+/* New connections are refused from now on, and QUEUE_EMPTY is reported when nothing waits any more. At once,
+ * and nothing is refused, where others serve it: the other master of an upgrade, or, of somebody else's
+ * socket, who accepts from it next. */
+void listen_refuse(struct master *master);
 
 /* Has backlog, mode, owner and who may connect as the settings in effect have them, of a listener that
  * another master has made. Returns 0, or -errno with the reason, and part of them may be in effect. */

@@ -1,4 +1,5 @@
 /* The fcgipool program: finds the subcommand. */
+#include "daemon/activation.h"
 #include "daemon/base/exit_code.h"
 #include "daemon/base/origin.h"
 #include "daemon/base/title.h"
@@ -7,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static const struct {
@@ -51,28 +51,14 @@ static void open_standard_descriptors(void)
         close(fd);
 }
 
-/* A program that a worker started, as a CGI script may start a pool, has the worker's listening socket as its
- * standard input. Who holds that is a worker, for the master that comes after the worker's. */
-static void leave_listening_stdin(void)
-{
-    int listening = 0;
-    socklen_t size = sizeof listening;
-    if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
-        return;
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)dup2(fd, STDIN_FILENO);
-        close(fd);
-    }
-}
-
 int main(int argc, char **argv)
 {
     origin_init(argv);
     open_standard_descriptors();
-    leave_listening_stdin();
     title_init(argc, argv);
     const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "start") != 0) /* whose pool may have it */
+        activation_leave_stdin();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         usage(stdout);
         return EXIT_DONE;

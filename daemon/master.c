@@ -295,7 +295,7 @@ static int open_all(struct master *master, struct problem *problem)
 }
 
 static void init(struct master *master, const struct conf *conf, struct announce *announce,
-                 struct inheritance *inheritance)
+                 struct inheritance *inheritance, struct listener *passed)
 {
     *master = (struct master){
         .loop = ev_default_loop(EVFLAG_NOENV),
@@ -303,13 +303,14 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .live = conf,
         .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
-        .listener = LISTENER_INIT,
+        .listener = *passed,
         .pages = PAGES_INIT,
         .state = STATE_INIT,
         .control = {.listener = LISTENER_INIT},
         .announce = announce,
         .inheritance = inheritance,
     };
+    *passed = (struct listener)LISTENER_INIT;
     /* So that the pools of a host do not recycle in step. */
     uint64_t seed = (uint64_t)clock_now_ms() ^ (uint64_t)getpid() << 32;
     versions_init(&master->versions, inherit_generation(inheritance), conf);
@@ -425,14 +426,16 @@ static void serve(struct master *master)
     master_event(master, EVENT_START, 0, 0);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);
+    inherit_look(master);
     reap_strays(&master->listener, upgrade_has_heir(master) ? master->upgrade.pid : 0);
 }
 
-int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance)
+int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance,
+               struct listener *passed)
 {
     struct master master;
     struct problem problem;
-    init(&master, conf, announce, inheritance);
+    init(&master, conf, announce, inheritance, passed);
     int result = open_all(&master, &problem);
     if (result) {
         inherit_complain(inheritance);

@@ -93,10 +93,12 @@ struct master {
 };
 
 /* Runs the pool of `conf` in this process until it was stopped, and tells `announce` of it; as the new master
- * of an upgrade, if there is an inheritance. Returns an exit
- * code (exit_code.h): done, not now (already running) or failed; what went wrong before the loop began, or
- * why a pool in the background did not become ready, is printed to standard error. */
-int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance);
+ * of an upgrade, if there is an inheritance. Where `passed` has a socket, it is taken over and is the pool's
+ * listener. Returns an exit code (exit_code.h): done, not now (already running) or failed; what went wrong
+ * before the loop began, or why a pool in the background did not become ready, is printed to standard error.
+ */
+int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance,
+               struct listener *passed);
 
 /* Feeds the policy and executes what it decides. `slot` and `number` as the event wants them. */
 void master_event(struct master *master, enum event_type type, uint32_t slot, int64_t number);

@@ -1,6 +1,7 @@
 /* The protocol of sd_notify; see notify.h. */
 #include "daemon/notify.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 
 #include <errno.h>
@@ -11,7 +12,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DUE_READY = 1, DUE_STOPPING = 2, DUE_STATUS = 4, DUE_WATCHDOG = 8, DUE_MAINPID = 16 };
+enum {
+    DUE_READY = 1,
+    DUE_STOPPING = 2,
+    DUE_STATUS = 4,
+    DUE_WATCHDOG = 8,
+    DUE_RELOADING = 16,
+    DUE_MAINPID = 32,
+};
 
 #define RETRY_SECONDS 0.1
 /* A limit that nobody means must not keep the master busy. */
@@ -59,11 +67,15 @@ static size_t compose(const struct notify *notify, char *ret_text, size_t size)
 {
     int length = 0;
     if (notify->due & DUE_READY)
-        length = snprintf(ret_text, size, "READY=1\nMAINPID=%ld\n", (long)getpid());
+        length = snprintf(ret_text, size, "READY=1\n");
+    if (notify->due & (DUE_READY | DUE_MAINPID))
+        length += snprintf(ret_text + length, size - (size_t)length, "MAINPID=%ld\n",
+                           (long)(notify->main_pid ? notify->main_pid : getpid()));
+    if (notify->due & DUE_RELOADING)
+        length += snprintf(ret_text + length, size - (size_t)length, "RELOADING=1\nMONOTONIC_USEC=%lld\n",
+                           (long long)notify->reloading_us);
     if (notify->due & DUE_STOPPING)
         length += snprintf(ret_text + length, size - (size_t)length, "STOPPING=1\n");
-    if (notify->due & DUE_MAINPID)
-        length += snprintf(ret_text + length, size - (size_t)length, "MAINPID=%ld\n", (long)notify->main_pid);
     if (notify->due & DUE_WATCHDOG)
         length += snprintf(ret_text + length, size - (size_t)length, "WATCHDOG=1\n");
     if (notify->due & DUE_STATUS)
@@ -148,7 +160,15 @@ bool notify_is_on(const struct notify *notify)
 
 void notify_ready(struct notify *notify)
 {
+    notify->due &= ~(unsigned)DUE_RELOADING;
     tell(notify, DUE_READY);
+}
+
+void notify_reloading(struct notify *notify)
+{
+    notify->due &= ~(unsigned)DUE_READY;
+    notify->reloading_us = clock_now_ns() / 1000;
+    tell(notify, DUE_RELOADING);
 }
 
 void notify_stopping(struct notify *notify)

@@ -8,7 +8,9 @@
 
 #include <ev.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #define NOTIFY_STATUS_SIZE 160
@@ -19,8 +21,9 @@ struct notify {
     double watchdog_s;    /* 0: nobody asks for signs of life; else half of what is allowed between two */
     struct ev_loop *loop; /* NULL: not started */
     int fd;               /* meaningful once started */
-    pid_t main_pid;       /* whom notify_mainpid named */
     unsigned due;         /* what has not been sent yet */
+    pid_t main_pid;       /* 0: ours */
+    int64_t reloading_us; /* when the last reload began, by CLOCK_MONOTONIC */
     char status[NOTIFY_STATUS_SIZE];
     ev_timer retry;
     ev_timer watchdog;
@@ -39,8 +42,12 @@ void notify_stop(struct notify *notify);
 /* True when it is worth the while to make a status. */
 bool notify_is_on(const struct notify *notify);
 
-/* READY=1, with MAINPID: the one whom systemd has started may have forked us off. */
+/* READY=1, with MAINPID: the one whom systemd has started may have forked us off. Also the end of a reload.
+ */
 void notify_ready(struct notify *notify);
+
+/* RELOADING=1, with the time: notify_ready ends it. */
+void notify_reloading(struct notify *notify);
 
 void notify_stopping(struct notify *notify);
 

@@ -172,8 +172,9 @@ static int retire_of(struct orphans *orphans, size_t former, bool stopping, stru
     }
     if (count == 0)
         return LOOK_MAX_MS;
-    /* What waits in a queue is reset when the last who could accept it goes; in ours it waits for others. */
-    bool kept = former == 0 && orphans->shared && !stopping;
+    /* What waits in a queue is reset when the last who could accept it goes; in ours it waits for others, as
+     * it does in one that others keep. */
+    bool kept = listener->foreign || (former == 0 && orphans->shared && !stopping);
     if (!kept && !listener_is_empty(listener))
         return QUEUE_MS;
     int delay_ms = retire_tick(retirements, count, listener, clock_now_ms());
@@ -240,6 +241,8 @@ static void clear_path(struct listener *former, const struct listener *ours)
 /* No new connection is to reach a socket that is not ours. */
 static void refuse(struct listener *former, const struct listener *ours)
 {
+    if (former->foreign)
+        return;
     clear_path(former, ours);
     if (former->fd >= 0)
         (void)listener_refuse(former);
@@ -310,7 +313,7 @@ void orphans_start(struct master *master)
     orphans->timer.data = master;
     if (orphans->left == 0) {
         for (size_t i = orphans->shared; i < orphans->former_count; i++)
-            if (!listener_exists(&orphans->formers[i]))
+            if (!orphans->formers[i].foreign && !listener_exists(&orphans->formers[i]))
                 clear_path(&orphans->formers[i], &master->listener);
         close_formers(orphans);
         return;

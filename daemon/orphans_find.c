@@ -37,6 +37,7 @@ struct holder {
 
 struct search {
     struct orphans *orphans;
+    const struct state_former *state; /* NULL: there is none */
     struct proc_table processes;
     struct holder *holders; /* owned */
     size_t count;
@@ -141,6 +142,19 @@ static bool holds(const struct search *search, pid_t pid)
     return false;
 }
 
+/* A foreign socket is also held by who keeps it, and perhaps by other users of it: of those who are not
+ * recorded only the rest of a group is ours whose leader was. */
+static bool may_be_ours(const struct search *search, const struct holder *holder)
+{
+    const struct state_former *state = search->state;
+    if (!search->orphans->formers[holder->former].foreign)
+        return true;
+    for (size_t i = 0; i < state->count; i++)
+        if (state->records[i].pid == holder->group && proc_ended(holder->group))
+            return true;
+    return false;
+}
+
 /* Who holds the socket and is not recorded: a child that had left its worker's process group or outlived the
  * worker, or a worker that was started the moment before its master died. A group is ours to end if its
  * leader has the socket too, or has ended. */
@@ -151,7 +165,7 @@ static void add_strays(const struct search *search)
         uint64_t start = 0;
         if (holder->group <= 1 || holder->group == getpgrp() || holder->pid == getppid())
             continue; /* a supervisor's */
-        if (find(search->orphans, holder->group) ||
+        if (find(search->orphans, holder->group) || !may_be_ours(search, holder) ||
             !listener_exists(&search->orphans->formers[holder->former]))
             continue;
         if (proc_ended(holder->group))
@@ -185,7 +199,7 @@ static int read_state(struct orphans *orphans, const char *path, struct state_fo
 int orphans_find(struct orphans *orphans, const char *path, struct problem *problem)
 {
     __attribute__((cleanup(state_former_fini))) struct state_former state = STATE_FORMER_INIT;
-    __attribute__((cleanup(search_fini))) struct search search = {.orphans = orphans};
+    __attribute__((cleanup(search_fini))) struct search search = {.orphans = orphans, .state = &state};
     int result = read_state(orphans, path, &state, problem);
     if (result || !orphans->former_count)
         return result;

@@ -221,7 +221,7 @@ bool reload_is_held_up(const struct master *master)
     return master->upgrade.pid || master->inheritance->waits;
 }
 
-int reload(struct master *master, struct problem *problem)
+static int begin(struct master *master, struct problem *problem)
 {
     struct conf *new;
     if (reload_is_held_up(master)) {
@@ -230,8 +230,6 @@ int reload(struct master *master, struct problem *problem)
         log_error("reload: %s", problem->text);
         return EXIT_NOT_NOW;
     }
-    if (reload_settles(&master->reload))
-        settle(master);
     int code = read_anew(master, &new, problem);
     if (code == 0)
         adopt(master, new);
@@ -239,6 +237,16 @@ int reload(struct master *master, struct problem *problem)
         log_error("reload: %s; the reload that is under way goes on", problem->text);
     else
         refuse(&master->reload, code, problem->text);
+    return code;
+}
+
+int reload(struct master *master, struct problem *problem)
+{
+    if (reload_settles(&master->reload))
+        settle(master);
+    announce_reload(master);
+    int code = begin(master, problem);
+    announce_workers(master);
     return code;
 }
 

@@ -113,12 +113,24 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-int signals_start(struct master *master)
+static sigset_t all(void)
 {
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         sigaddset(&set, table[i].number);
+    return set;
+}
+
+void signals_hold(void)
+{
+    sigset_t set = all();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+int signals_start(struct master *master)
+{
+    sigset_t set = all();
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;

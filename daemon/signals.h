@@ -7,6 +7,9 @@
 
 struct master;
 
+/* Blocks the signals, so that what comes from now on waits for signals_start. */
+void signals_hold(void);
+
 /* Blocks the signals and ignores SIGPIPE and SIGXFSZ. To be called before the first worker starts. Returns 0
  * or -errno.
  */

@@ -6,7 +6,9 @@
 #include "daemon/base/origin.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/unicode.h"
+#include "daemon/handover.h"
 #include "daemon/kernel/path_lock.h"
+#include "daemon/listen.h"
 #include "daemon/master.h"
 #include "daemon/status.h"
 #include "daemon/upgrade_run.h"
@@ -105,19 +107,44 @@ static void become_ready(struct master *master, const json_t *message)
         log_warning("upgrade: the new master says: %s", upgrade->complaint);
 }
 
-/* Nobody takes our place any more. If we had begun to leave, our workers have been told to, and there is no
- * way back. */
+/* Nobody takes our place any more. One that has said that it does, and leaves in order, serves what waits. */
 static void lose(struct master *master)
 {
     struct upgrade *upgrade = &master->upgrade;
-    bool was_heir = upgrade_has_heir(master);
     upgrade->phase = UPGRADE_LEAVING;
-    if (!was_heir || master->policy.state < POOL_STOPPING)
+    if (upgrade->asked)
+        listen_refuse(master);
+    upgrade->asked = false;
+}
+
+/* It has died. If it had said that it takes our place, our workers have been told to go. */
+static void lose_suddenly(struct master *master)
+{
+    struct upgrade *upgrade = &master->upgrade;
+    upgrade->bereft = master->policy.state >= POOL_STOPPING && !upgrade->asked;
+    if (upgrade->bereft) {
+        log_error(
+            "upgrade: the new master, pid %ld, has died, and this one had begun to leave: the pool stops",
+            (long)upgrade->pid);
+        if (upgrade->shared && !master->listener.foreign)
+            (void)!listener_refuse(&master->listener);
+    }
+    lose(master);
+}
+
+void upgrade_ask(struct master *master)
+{
+    master->upgrade.asked = true;
+    handover_send(master->upgrade.link.fd, json_pack("{s:s}", "ask", "take"));
+}
+
+static void take_answer(struct master *master)
+{
+    if (!master->upgrade.asked)
         return;
-    log_error("upgrade: the new master, pid %ld, leaves as well: the pool stops", (long)upgrade->pid);
-    upgrade->bereft = true;
-    if (upgrade->shared)
-        (void)!listener_refuse(&master->listener);
+    master->upgrade.asked = false;
+    log_info("upgrade: the new master, pid %ld, takes the place of this one", (long)master->upgrade.pid);
+    master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
 }
 
 static void settle(struct master *master)
@@ -141,6 +168,8 @@ static void take_message(struct master *master, const json_t *message)
         become_ready(master, message);
     else if (phase == UPGRADE_READY && strcmp(state, "settled") == 0)
         settle(master);
+    else if (strcmp(state, "takes") == 0)
+        take_answer(master);
     else if (phase < UPGRADE_LEAVING && strcmp(state, "leaving") == 0)
         lose(master);
 }
@@ -221,7 +250,7 @@ static void begin(struct master *master, bool leaves)
     struct upgrade *upgrade = &master->upgrade;
     enter(upgrade, UPGRADE_STARTING);
     upgrade->leaves = leaves;
-    upgrade->started = upgrade->served = upgrade->shared = upgrade->too_late = false;
+    upgrade->started = upgrade->served = upgrade->shared = upgrade->too_late = upgrade->asked = false;
     upgrade->complaint[0] = '\0';
     free(upgrade->pidfile);
     upgrade->pidfile = NULL;
@@ -337,7 +366,7 @@ bool upgrade_ended(struct master *master, const siginfo_t *death)
         return false;
     (void)read_link(master);
     if (upgrade_has_heir(master))
-        lose(master);
+        lose_suddenly(master);
     char *reason __attribute__((cleanup(memory_free_text))) = reason_of(upgrade, death);
     fail(upgrade, code_of(death), reason);
     ev_timer_stop(master->loop, &upgrade->limit);
@@ -381,9 +410,7 @@ void upgrade_at_stop(struct master *master)
     if (!upgrade->pid)
         return;
     /* It may have become ready this moment, or have gone. */
-    if (read_link(master) && upgrade_has_heir(master))
-        log_info("upgrade: the new master, pid %ld, takes the place of this one", (long)upgrade->pid);
-    else
+    if (!read_link(master) || !upgrade_has_heir(master))
         upgrade_end(master);
 }
 

@@ -37,7 +37,8 @@ struct upgrade {
     bool served;   /* it was ready once */
     bool shared;   /* and serves from our listener */
     bool too_late; /* it was ended because it did not start, or end, in time */
-    bool bereft;   /* it has gone when we had begun to */
+    bool asked;    /* whether it takes what waits in the listener; the answer is not there yet */
+    bool bereft;   /* it has died when we had begun to leave */
     char *pidfile; /* where its pidfile is to be in the end; owned, NULL: nowhere */
     int code;      /* FAILED: an exit code */
     char *reason;  /* FAILED: why; owned */
@@ -55,6 +56,10 @@ int upgrade_start(struct master *master, bool leaves, struct problem *problem);
 
 /* The process that has ended is the second master: takes note, and leaves it to be reaped. */
 bool upgrade_ended(struct master *master, const siginfo_t *death);
+
+/* Asks the new master whether what waits in the listener is its own now. If so QUEUE_EMPTY is reported: it is
+ * empty for us; if not, new connections are refused as without it. */
+void upgrade_ask(struct master *master);
 
 /* The pool begins to stop: a second master that is not ready goes with it. */
 void upgrade_at_stop(struct master *master);

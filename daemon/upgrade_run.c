@@ -35,17 +35,30 @@ void upgrade_add_floor(json_t *json, const struct policy *policy)
 static json_t *will_json(const struct master *master)
 {
     const struct policy *policy = &master->policy;
-    json_t *will = json_pack("{s:i,s:I,s:I,s:I,s:b,s:s?,s:o,s:o}",                //
+    const char *passed = master->listener.foreign ? conf_text(master->conf, SETTING_ID_LISTEN) : NULL;
+    json_t *will = json_pack("{s:i,s:I,s:I,s:I,s:b,s:s?,s:s?,s:o,s:o}",           //
                              "v", 1,                                              //
                              "pid", (json_int_t)getpid(),                         //
                              "generation", (json_int_t)policy->generations,       //
                              "wanted", (json_int_t)policy->wanted,                //
                              "leaves", master->upgrade.leaves,                    //
-                             "pidfile", master->pidfile,                          //
+                             "pidfile", master->pidfile, "passed", passed,        //
                              "control", identity_json(&master->control.listener), //
                              "listener", identity_json(&master->listener));
     upgrade_add_floor(will, policy);
     return will;
+}
+
+/* A variable that concerned our own start alone. */
+static bool is_ours_alone(const char *variable)
+{
+    static const char *const names[] = {HANDOVER_VARIABLE, "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS",
+                                        "LISTEN_FDNAMES"};
+    size_t length = strcspn(variable, "=");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == length && strncmp(variable, names[i], length) == 0)
+            return true;
+    return false;
 }
 
 /* The environment of our own start, with `own` in place of what concerned that start alone. */
@@ -57,8 +70,7 @@ static char **environment(char *own)
         count++;
     char **new = memory_must(calloc(count + 2, sizeof *new));
     for (size_t i = 0; i < count; i++)
-        if (strncmp(old[i], HANDOVER_VARIABLE "=", sizeof HANDOVER_VARIABLE) != 0 &&
-            strncmp(old[i], "WATCHDOG_PID=", sizeof "WATCHDOG_PID=" - 1) != 0)
+        if (!is_ours_alone(old[i]))
             new[kept++] = old[i];
     new[kept] = own;
     return new;

@@ -4,6 +4,7 @@
  * below 500; 64 usage; 69 nobody listens; 75 timed out; 78 bad control file; 70 otherwise.
  */
 #include "daemon/base/memory.h"
+#include "daemon/cmd/client.h"
 #include "daemon/cmd/cmd.h"
 #include "daemon/cmd/options.h"
 #include "daemon/cmd/request.h"
@@ -241,6 +242,21 @@ static void environment_init(struct environment *environment, const struct reque
     }
 }
 
+/* Asks the master, who alone knows the address of a socket that was passed to it. Returns GOES_ON or the
+ * status to exit with. */
+static int ask_address(const char *file, struct address *ret_address)
+{
+    json_t *result = NULL;
+    struct problem problem;
+    int status = client_run(file, NULL, "status", NULL, &result);
+    if (status != 0)
+        return status;
+    const char *text = json_string_value(json_object_get(result, "listen"));
+    int error = text ? address_parse(text, ret_address, &problem) : -EPROTO;
+    json_decref(result);
+    return error == 0 ? GOES_ON : options_fail("request", EXIT_FAILED, "the master tells no address");
+}
+
 /* Both tell where to connect to, and what is spoken there. They return GOES_ON or the status to exit with. */
 static int target_of_pool(const char *file, struct address *ret_address, const struct dialect **ret_dialect)
 {
@@ -252,10 +268,12 @@ static int target_of_pool(const char *file, struct address *ret_address, const s
         problems_print(&problems, stderr);
         return EXIT_BAD_CONFIG;
     }
-    if (address_parse(conf_text(conf, SETTING_ID_LISTEN), ret_address, &problem) < 0)
-        return options_fail("request", EXIT_BAD_CONFIG, "listen: %s", problem.text);
     *ret_dialect =
         strcmp(conf_text(conf, SETTING_ID_PROTOCOL), "scgi") == 0 ? &dialect_scgi : &dialect_fastcgi;
+    if (conf_listen(conf, NULL) != CONF_LISTEN_ADDRESS)
+        return ask_address(file, ret_address);
+    if (address_parse(conf_text(conf, SETTING_ID_LISTEN), ret_address, &problem) < 0)
+        return options_fail("request", EXIT_BAD_CONFIG, "listen: %s", problem.text);
     return GOES_ON;
 }
 

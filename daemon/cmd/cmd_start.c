@@ -1,11 +1,15 @@
 /* `fcgipool start`: runs the pool of a control file, in the foreground or in the background. */
+#include "daemon/activation.h"
+#include "daemon/base/exit_code.h"
 #include "daemon/cmd/cmd.h"
 #include "daemon/cmd/options.h"
 #include "daemon/conf/conf.h"
 #include "daemon/master.h"
+#include "daemon/signals.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: fcgipool start [-d] [--set PATH=VALUE]... [FILE]\n"
@@ -26,13 +30,26 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* The new master of an upgrade is where the former one is, and in the background if that is. */
-static int run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance)
+/* The new master of an upgrade is where the former one is, and in the background if that is; it gets sockets
+ * from that one. */
+static int run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance,
+               struct activation *activation)
 {
+    struct problem problem;
     int code;
-    if (conf_settings(conf)->daemon && !inheritance->will && !detach_fork(&announce->detach, &code))
+    if (inheritance->will)
+        return master_run(conf, announce, inheritance, &activation->listener);
+    if (conf_settings(conf)->daemon && getpid() == 1)
+        return options_fail("start", EXIT_USAGE,
+                            "process 1 of a container cannot go to the background, for the container ends "
+                            "with it: leave out -d and `daemon`");
+    if (activation_open(activation, conf, &problem) != 0) {
+        problem_print(&problem, stderr);
+        return EXIT_BAD_CONFIG;
+    }
+    if (conf_settings(conf)->daemon && !detach_fork(&announce->detach, &activation->listener.fd, &code))
         return code;
-    return master_run(conf, announce, inheritance);
+    return master_run(conf, announce, inheritance, &activation->listener);
 }
 
 static int start(const char *file, const struct options_sets *sets)
@@ -41,10 +58,15 @@ static int start(const char *file, const struct options_sets *sets)
     struct conf *conf;
     struct announce announce;
     struct inheritance inheritance;
+    struct activation activation;
     struct problem problem;
     int code = EXIT_BAD_CONFIG;
+    /* For process 1 the kernel drops what it neither handles nor blocks. */
+    if (getpid() == 1)
+        signals_hold();
     announce_init(&announce);
     inherit_take(&inheritance);
+    activation_take(&activation);
     int result = conf_load(file, sets->items, sets->count, &problems, &conf);
     problems_print(&problems, stderr);
     problems_fini(&problems);
@@ -52,9 +74,10 @@ static int start(const char *file, const struct options_sets *sets)
         problem_print(&problem, stderr);
         conf_free(conf);
     } else if (result == 0) {
-        code = run(conf, &announce, &inheritance);
+        code = run(conf, &announce, &inheritance, &activation);
         conf_free(conf);
     }
+    activation_fini(&activation);
     inherit_fini(&inheritance);
     return code;
 }

@@ -13,21 +13,26 @@
 #include <stdarg.h>
 #include <string.h>
 
+void conf_locate_problem(const struct conf *conf, enum setting_id id, struct problem *problem)
+{
+    const struct conf_place *place = &conf->places[id];
+    snprintf(problem->file, sizeof problem->file, "%s", place->source == CONF_SET ? "--set" : conf->named);
+    snprintf(problem->path, sizeof problem->path, "%s", settings_table[id].path);
+    problem->line = place->spot.line;
+    problem->column = place->spot.column;
+}
+
 /* Adds a problem at the place of the setting. */
 __attribute__((format(printf, 5, 0))) static void add(const struct conf *conf, struct problems *problems,
                                                       enum setting_id id, bool warning, const char *format,
                                                       va_list arguments)
 {
-    const struct conf_place *place = &conf->places[id];
     struct problem problem;
     char text[sizeof problem.text];
 
     vsnprintf(text, sizeof text, format, arguments);
     problem_set(&problem, 0, "%s", text);
-    snprintf(problem.file, sizeof problem.file, "%s", place->source == CONF_SET ? "--set" : conf->named);
-    snprintf(problem.path, sizeof problem.path, "%s", settings_table[id].path);
-    problem.line = place->spot.line;
-    problem.column = place->spot.column;
+    conf_locate_problem(conf, id, &problem);
     problem.warning = warning;
     problems_add(problems, &problem);
 }

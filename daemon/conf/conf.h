@@ -40,12 +40,23 @@ bool conf_equal(const struct conf *a, const struct conf *b, enum setting_id id);
 /* Accepts NULL. */
 void conf_free(struct conf *conf);
 
+/* True when the setting was given, in the file or by --set. */
+bool conf_given(const struct conf *conf, enum setting_id id);
+
+/* Puts the place of the setting's value into a problem that shows only when the value is used. */
+void conf_locate_problem(const struct conf *conf, enum setting_id id, struct problem *problem);
+
 /* The scalars; lives as long as the object. */
 const struct settings *conf_settings(const struct conf *conf);
 
 /* The value of a setting of type STRING, PATH (absolute), ADDRESS or WORD, its default, or NULL when not set.
  * NAME, CHDIR and CONTROL_SOCKET are always set. Lives as long as the object. */
 const char *conf_text(const struct conf *conf, enum setting_id id);
+
+/* What `listen` names: an address to bind, a socket that systemd passes to us ("systemd"), or one that was
+ * left open for us ("fd:N"): then the number is given, which may be NULL. */
+enum conf_listen { CONF_LISTEN_ADDRESS, CONF_LISTEN_SYSTEMD, CONF_LISTEN_FD };
+enum conf_listen conf_listen(const struct conf *conf, int *ret_fd);
 
 /* The JSON of a setting of type STRINGS or MAP, borrowed, or NULL when not set. */
 const json_t *conf_json(const struct conf *conf, enum setting_id id);

@@ -65,9 +65,6 @@ __attribute__((format(printf, 4, 5))) void conf_warn(struct conf *conf, struct p
 __attribute__((format(printf, 4, 5))) void conf_denied(struct conf *conf, struct problems *problems,
                                                        enum setting_id id, const char *format, ...);
 
-/* True when the setting was given, in the file or by --set. */
-bool conf_given(const struct conf *conf, enum setting_id id);
-
 /* Takes the values of the control file's JSON `root`, whose positions are in `where`. */
 void conf_collect_file(struct conf *conf, json_t *root, const struct conf_where *where,
                        struct problems *problems);

@@ -146,7 +146,7 @@ static bool takes_again(int fd, int family, bool filtered)
 bool adopt_duplicate(const struct listener_options *options, struct listener *listener)
 {
     const struct listener *former = options->former;
-    if (former == NULL || former->fd < 0 || !adopt_fits(former->fd, &options->address) ||
+    if (former == NULL || former->fd < 0 || former->foreign || !adopt_fits(former->fd, &options->address) ||
         !same_file(former, options) ||
         !takes_again(former->fd, options->address.storage.ss_family, options->client_count > 0))
         return false;

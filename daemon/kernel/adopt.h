@@ -32,8 +32,9 @@ __attribute__((warn_unused_result)) int adopt_pipe(pid_t pid, uint64_t start, in
 /* Whether the socket listens at the address; port 0 is any. */
 bool adopt_fits(int fd, const struct address *wanted);
 
-/* If what `options->former` has is a socket that listens as the options want it (address, and of a path mode
- * and owner), `listener` becomes a duplicate, blocking and without a filter, and the answer is true. */
+/* If what `options->former` has is a socket of ours that listens as the options want it (address, and of a
+ * path mode and owner), `listener` becomes a duplicate, blocking and without a filter, and the answer is
+ * true. */
 bool adopt_duplicate(const struct listener_options *options, struct listener *listener);
 
 #endif

@@ -278,7 +278,7 @@ static int adjust_path(const struct listener *listener, const struct listener_op
                        struct problem *problem)
 {
     const char *path = address_path(&listener->address);
-    if (path == NULL)
+    if (path == NULL || listener->foreign)
         return 0;
     int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     int error = adjust_file(fd, listener, options, problem);
@@ -291,7 +291,8 @@ int listener_adjust(const struct listener_options *options, struct listener *lis
 {
     bool tcp = listener->address.storage.ss_family != AF_UNIX;
     int error = tcp ? entry_set(options, listener, problem) : adjust_path(listener, options, problem);
-    if (error == 0 && listen(listener->fd, options->backlog) != 0)
+    bool kept = listener->foreign && options->backlog == 0;
+    if (error == 0 && !kept && listen(listener->fd, options->backlog) != 0)
         error = bind_problem(&listener->address, errno, problem);
     return error;
 }
@@ -304,7 +305,7 @@ void listener_alone(struct listener *listener)
 
 int listener_refuse(struct listener *listener)
 {
-    ASSERT(listener->fd >= 0);
+    ASSERT(listener->fd >= 0 && !listener->foreign);
     listener->refused_ms = clock_now_ms();
     if (listener->address.storage.ss_family == AF_UNIX) {
         listener_hide(listener);

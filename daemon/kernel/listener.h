@@ -22,7 +22,7 @@
 
 struct listener_options {
     struct address address;
-    int backlog;
+    int backlog;                /* of a foreign socket 0: as it is */
     mode_t mode;                /* of a unix path; the others likewise */
     uid_t owner;                /* (uid_t)-1: as it comes */
     gid_t group;                /* (gid_t)-1: as it comes */
@@ -45,6 +45,8 @@ struct listener {
     struct cidr *clients;   /* who may connect; owned, NULL: everybody */
     size_t client_count;
     int64_t refused_ms; /* when listener_refuse was called; 0: not yet */
+    bool foreign;       /* somebody else made it and keeps it: see foreign.h */
+    int backlog;        /* foreign: as it came; 0: not known */
 };
 
 #define LISTENER_INIT                                                                                        \
@@ -73,8 +75,8 @@ __attribute__((warn_unused_result)) int listener_open(const struct listener_opti
 __attribute__((warn_unused_result)) int listener_inherit(const struct address *address,
                                                          struct listener *listener, struct problem *problem);
 
-/* Backlog, mode and owner, `defer` and `clients` of the options, from now on; the rest of the options does
- * not matter. Returns 0, or -errno with the reason, and part of them may be in effect. */
+/* Backlog, mode and owner (not of a foreign one), `defer` and `clients` of the options, from now on; the rest
+ * of the options does not matter. Returns 0, or -errno with the reason, and part of them may be in effect. */
 __attribute__((warn_unused_result)) int listener_adjust(const struct listener_options *options,
                                                         struct listener *listener, struct problem *problem);
 
@@ -88,7 +90,8 @@ void listener_hide(struct listener *listener);
  * False also when the kernel does not answer. */
 bool listener_exists(const struct listener *listener);
 
-/* New connections are refused from now on, while queued ones stay to be accepted by the workers.
+/* New connections are refused from now on, while queued ones stay to be accepted by the workers. Not for
+ * foreign ones.
  * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. Returns 0, or
  * -errno when the kernel does not let us (-EPERM: some take filters from CAP_NET_ADMIN only). */
 int listener_refuse(struct listener *listener);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VERSION "fcgipool state 2"
+#define VERSION "fcgipool state 3"
 /* Powers of two, so that no record lies on two pages and none is written by half. */
 #define FIRST_SIZE  128
 #define SOCKET_SIZE 256
@@ -100,11 +100,12 @@ static bool parse_socket(const char *text, struct listener *ret_listener)
     struct listener listener = LISTENER_INIT;
     uint64_t path_device, path_inode;
     size_t length;
+    unsigned foreign;
     int begin = 0;
     struct problem problem;
     if (text[SOCKET_SIZE - 1] != '\n' ||
-        sscanf(text, "%" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %zu:%n", &listener.inode,
-               &listener.cookie, &path_device, &path_inode, &length, &begin) != 5 ||
+        sscanf(text, "%" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %u %zu:%n", &listener.inode,
+               &listener.cookie, &path_device, &path_inode, &foreign, &length, &begin) != 6 ||
         begin == 0 || listener.inode == 0 || length >= sizeof address ||
         (size_t)begin + length >= SOCKET_SIZE)
         return false;
@@ -114,6 +115,7 @@ static bool parse_socket(const char *text, struct listener *ret_listener)
         return false;
     listener.path_device = (dev_t)path_device;
     listener.path_inode = (ino_t)path_inode;
+    listener.foreign = foreign != 0;
     *ret_listener = listener;
     return true;
 }
@@ -240,9 +242,9 @@ static int write_socket(int fd, const struct listener *listener, size_t index)
 {
     char text[SOCKET_SIZE + 1], line[SOCKET_SIZE], address[ADDRESS_TEXT_SIZE];
     address_format(&listener->address, address, sizeof address);
-    (void)snprintf(line, sizeof line, "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %zu:%s",
+    (void)snprintf(line, sizeof line, "%" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %d %zu:%s",
                    listener->inode, listener->cookie, (uint64_t)listener->path_device,
-                   (uint64_t)listener->path_inode, strlen(address), address);
+                   (uint64_t)listener->path_inode, listener->foreign, strlen(address), address);
     (void)snprintf(text, sizeof text, "%-*s\n", SOCKET_SIZE - 1, line);
     return write_at(fd, text, SOCKET_SIZE, FIRST_SIZE + index * SOCKET_SIZE);
 }

@@ -244,6 +244,15 @@ static void check_address(const char *text)
     FUZZ_CHECK(memcmp(&again.storage, &address.storage, address.length) == 0);
 }
 
+static void check_listen(const struct conf *conf)
+{
+    int fd = -1;
+    enum conf_listen kind = conf_listen(conf, &fd);
+    if (kind == CONF_LISTEN_ADDRESS)
+        check_address(conf_text(conf, SETTING_ID_LISTEN));
+    FUZZ_CHECK((fd >= 0) == (kind == CONF_LISTEN_FD));
+}
+
 /* The commands find the master that was started from this file. */
 static void check_control_socket(const struct conf *conf)
 {
@@ -269,7 +278,7 @@ static void check_load(const struct input *input, size_t set_count)
         check_control_socket(conf);
     if (conf) {
         FUZZ_CHECK(conf_argv(conf)[0] && conf_environment(conf)[0]);
-        check_address(conf_text(conf, SETTING_ID_LISTEN));
+        check_listen(conf);
         check_round_trip(conf);
     }
     conf_free(conf);

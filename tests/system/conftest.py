@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True
 
 from kit.load import Load  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
+from kit.notify import Listener  # noqa: E402
 from kit.pool import Pool  # noqa: E402
 
 
@@ -90,3 +91,11 @@ def make_load(directory):
     yield make
     for load in made:
         load.kill()
+
+
+@pytest.fixture
+def listener(directory):
+    """A notify socket; see kit.notify."""
+    made = Listener(directory / "notify")
+    yield made
+    made.socket.close()

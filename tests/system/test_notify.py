@@ -11,47 +11,8 @@ import pytest
 from kit import build
 from kit.idle import settle, switches
 from kit.kinds import complaining, waiting_for
+from kit.notify import Listener
 from kit.wait import wait_until
-
-
-class Listener:
-    """A notify socket of ours: a path, or an abstract name."""
-
-    def __init__(self, name):
-        self.name = str(name)
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind("\0" + self.name[1:] if self.name.startswith("@") else self.name)
-        self.socket.setblocking(False)
-        self.seen = []  # (time, variable, value)
-
-    @property
-    def environment(self):
-        return {"NOTIFY_SOCKET": self.name}
-
-    def take(self):
-        while True:
-            try:
-                text = self.socket.recv(65536).decode()
-            except BlockingIOError:
-                return self
-            assert text.endswith("\n"), text
-            self.seen += [(time.monotonic(), *line.split("=", 1)) for line in text.splitlines()]
-
-    def values(self, variable):
-        return [value for _, name, value in self.take().seen if name == variable]
-
-    def wait(self, variable, value=None, timeout=20):
-        def there():
-            assert any(value is None or value == each for each in self.values(variable)), self.seen
-            return True
-        wait_until(there, timeout, f"{variable}={value}")
-
-
-@pytest.fixture
-def listener(directory):
-    made = Listener(directory / "notify")
-    yield made
-    made.socket.close()
 
 
 def wait_a_while(seconds):
@@ -143,6 +104,100 @@ def test_workers_cannot_speak_for_the_master(make_pool, listener):
     assert not [each for each in environment if each.split("=")[0] in mine and each != "KEPT=yes"]
     assert listener.values("READY") == ["1"]
 
+
+# Reload: RELOADING, until READY says that it has ended, well or not.
+
+def protocol(listener):
+    """What is said of the state, in order."""
+    return [name for _, name, _ in listener.take().seen if name in ("READY", "RELOADING", "STOPPING")]
+
+
+def last_status(listener):
+    return listener.values("STATUS")[-1]
+
+
+def test_reload(make_pool, listener):
+    pool = make_pool(environment=listener.environment).up()
+    listener.wait("READY")
+    before_us = time.monotonic_ns() // 1000
+    assert pool.command("reload").returncode == 0
+    wait_until(lambda: protocol(listener) == ["READY", "RELOADING", "READY"], 10, "the end")
+    began, = map(int, listener.values("MONOTONIC_USEC"))
+    assert before_us <= began <= time.monotonic_ns() // 1000
+    assert last_status(listener) == "running: 2 workers serve; reloaded"
+    assert any(each.endswith("; reloading") for each in listener.values("STATUS"))
+    words = [value if name == "STATUS" else name for _, name, value in listener.seen]
+    assert words.index("running: 2 workers serve; reloaded") < len(words) - 1 - words[::-1].index("READY")
+
+
+def test_reload_lasts_until_the_last_worker_is_replaced(directory, make_pool, listener):
+    pool = make_pool(environment=listener.environment).up()
+    listener.wait("READY")
+    pool.write(command=waiting_for(directory / "go"))
+    pool.send_signal(signal.SIGHUP)
+    listener.wait("RELOADING", "1")
+    listener.wait("STATUS", "running: 2 workers serve; reloading")
+    assert pool.request().status == 200
+    assert protocol(listener) == ["READY", "RELOADING"]
+    (directory / "go").touch()
+    wait_until(lambda: protocol(listener) == ["READY", "RELOADING", "READY"], 20, "the end")
+
+
+@pytest.mark.parametrize("change", [{"command": ["/bin/false"]}, {"command": None}])
+def test_reload_that_fails(change, make_pool, listener):
+    """By workers that do not come up, or by a file that is not valid; the pool serves as before."""
+    pool = make_pool(environment=listener.environment).up()
+    listener.wait("READY")
+    pool.write(**change)
+    assert pool.command("reload").returncode != 0
+    wait_until(lambda: protocol(listener) == ["READY", "RELOADING", "READY"], 10, "the end")
+    listener.wait("STATUS", "running: 2 workers serve; the last reload failed, see the log")
+    assert pool.request().status == 200
+
+
+def test_reload_during_a_reload(directory, make_pool, listener):
+    pool = make_pool(environment=listener.environment).up()
+    listener.wait("READY")
+    pool.write(command=waiting_for(directory / "never"))
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_log("workers of generation 2 follow")
+    pool.write(command=None)
+    assert pool.command("reload").returncode == 78
+    assert "READY" not in protocol(listener)[1:], "the first one goes on"
+    pool.write(command=[build.worker("echo_fcgx")])
+    assert pool.command("reload").returncode == 0
+    wait_until(lambda: protocol(listener)[-1] == "READY", 10, "the end")
+    assert protocol(listener).count("READY") == 2 and last_status(listener).endswith("; reloaded")
+
+
+def test_stop_during_a_reload(directory, make_pool, listener):
+    """STOPPING is the last word."""
+    pool = make_pool(environment=listener.environment).up()
+    listener.wait("READY")
+    pool.write(command=waiting_for(directory / "never"))
+    pool.send_signal(signal.SIGHUP)
+    listener.wait("RELOADING", "1")
+    pool.stop()
+    assert protocol(listener) == ["READY", "RELOADING", "STOPPING"]
+
+
+def test_reload_of_a_pool_that_is_not_ready(directory, make_pool, listener):
+    """READY would not be true."""
+    pool = make_pool(command=waiting_for(directory / "go"), environment=listener.environment).start()
+    listener.wait("STATUS", "starting: 0 of 2 workers serve")
+    pool.write(failures=9)
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_log("workers of generation 2 follow")
+    pool.write(command=None)
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_log("the control file is not valid")
+    assert protocol(listener) == []
+    (directory / "go").touch()
+    listener.wait("READY", "1")
+    assert protocol(listener) == ["READY"]
+
+
+# Signs of life.
 
 def with_watchdog_pid(pool):
     """A program that is `fcgipool`, started as systemd starts one: WATCHDOG_PID is its own pid."""

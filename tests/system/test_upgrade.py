@@ -361,9 +361,9 @@ def test_the_new_one_dies_when_the_former_one_leaves(deployed, make_load):
     load.wait_in_hand(pool, 1)
     new = both(pool)
     pool.send_signal(signal.SIGTERM)
-    pool.wait_log("takes the place")
+    pool.wait_log("takes the place of this one")
     os.kill(new["pid"], signal.SIGKILL)
-    pool.wait_log("leaves as well")
+    pool.wait_log("had begun to leave")
     assert_all_right(load.wait(), 1)
     assert pool.wait_exit() == 70
     pool.wait_gone()

@@ -74,6 +74,11 @@ def compiled(name, compiler, sources, *options):
     return str(target)
 
 
+def cached(variable):
+    """The value of a variable of CMake."""
+    return re.search(rf"^{variable}:\w+=(.*)$", (directory() / "CMakeCache.txt").read_text(), re.M)[1]
+
+
 def instrumented():
     """True for a build with sanitizers or coverage, whose memory and speed say nothing."""
     cache = (directory() / "CMakeCache.txt").read_text()

@@ -62,6 +62,9 @@ class Pool:
         self.directory = directory
         self.file = directory / "pool.json"
         self.arguments = list(arguments)
+        self.through = []  # a command that executes the master
+        self.inherited = []  # descriptors that it is to have, at their numbers
+        self.contained = False  # in a PID namespace: the pids that it tells mean somebody else out here
         self.user = user
         self.limits = limits or {}
         self.terminal = None  # descriptor of a terminal that the master is to have
@@ -117,7 +120,7 @@ class Pool:
         as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user is not None else {}
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "start", *self.arguments, str(self.file)],
+                [*self.through, self.binary, "start", *self.arguments, str(self.file)], pass_fds=self.inherited,
                 stdin=subprocess.DEVNULL if self.terminal is None else self.terminal, stdout=log,
                 stderr=log if self.stderr is None else self.stderr, env=self.environment, cwd=self.directory, start_new_session=True,
                 preexec_fn=prepare if self.limits or self.terminal is not None else None, **as_user)
@@ -205,7 +208,7 @@ class Pool:
             message = control.call("status")
         assert message and "result" in message, message
         for each in message["result"]["workers"]:
-            if each["pid"]:
+            if each["pid"] and not self.contained:
                 self.tree.note(each["pid"])
         return message["result"]
 

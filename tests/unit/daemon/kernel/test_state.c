@@ -137,6 +137,7 @@ static void test_each_socket_has_its_address(void **state)
     for (size_t i = 0; i < 4; i++) {
         sockets[i] = some_listener(texts[i]);
         sockets[i].inode += i;
+        sockets[i].foreign = i % 2;
     }
     assert_int_equal(state_create(&file, path, &problem), 0);
     assert_int_equal(state_name_sockets(&file, sockets, 4), 0);
@@ -149,6 +150,7 @@ static void test_each_socket_has_its_address(void **state)
         address_format(&former.sockets[i].address, address, sizeof address);
         assert_string_equal(address, texts[i]);
         assert_int_equal(former.sockets[i].inode, 4711 + i);
+        assert_int_equal(former.sockets[i].foreign, i % 2);
     }
     state_former_fini(&former);
     state_close(&file, true);
