@@ -46,9 +46,12 @@ struct hook {
 struct hooks {
     struct hook items[CONF_HOOKS];
     uint32_t workers; /* that serve, as last told */
-    bool leaving;     /* the master waits for them */
+    ev_timer turn;    /* while there is room for such as wait */
+    bool leaving;     /* the master waits for them, as long as it has */
     ev_timer patience;
 };
+
+void hooks_init(struct master *master);
 
 /* The functions below that run a hook do nothing where it is not set. `hook` is one of SETTING_ID_HOOK_... */
 

@@ -327,6 +327,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     changes_init(master);
     reload_init(master);
     upgrade_init(master);
+    hooks_init(master);
 }
 
 /* Whether the listener is what the workers of a former master have, too. */
