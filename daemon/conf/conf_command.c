@@ -185,11 +185,13 @@ static void report_program(struct conf *conf, struct problems *problems, enum se
         conf_fault(conf, problems, id, "the path is longer than %d bytes", PATH_MAX - 1);
 }
 
-/* Of a setting that has been given, and is right so far. */
+/* `program` NULL: the setting is not given, or not right. */
 static void look_up(struct conf *conf, struct problems *problems, enum setting_id id, const char *program,
                     const char *directories)
 {
     char path[PATH_MAX];
+    if (!program || conf->places[id].faulty)
+        return;
     /* Without the directory, the program's absence is no news. */
     bool relative_to_nowhere =
         conf->places[SETTING_ID_CHDIR].faulty && program[0] != '/' && strchr(program, '/');
@@ -203,7 +205,7 @@ static void look_up(struct conf *conf, struct problems *problems, enum setting_i
 static void resolve_hooks(struct conf *conf, struct problems *problems)
 {
     for (enum setting_id id = SETTING_ID_HOOK_ON_STARTING; id <= SETTING_ID_HOOK_ON_EXIT; id++) {
-        if (!conf->values[id] || conf->places[id].faulty)
+        if (!conf->values[id])
             continue;
         char **argv = conf->hooks[id - SETTING_ID_HOOK_ON_STARTING] = make_argv(conf->values[id]);
         look_up(conf, problems, id, argv[0], own_path());
@@ -219,7 +221,6 @@ void conf_resolve_command(struct conf *conf, struct problems *problems)
     if (!conf_given(conf, id))
         conf_fault(conf, problems, id,
                    "missing: the program and arguments of a worker, like [\"./app.fcgi\"]");
-    if (conf->argv[0] && !conf->places[id].faulty)
-        look_up(conf, problems, id, conf->argv[0], workers_path(conf));
+    look_up(conf, problems, id, conf->argv[0], workers_path(conf));
     resolve_hooks(conf, problems);
 }
