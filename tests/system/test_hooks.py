@@ -4,6 +4,7 @@ they do, nobody waits for them but the very end, and that not for long."""
 import json
 import os
 import re
+import select
 import shutil
 import signal
 
@@ -307,16 +308,17 @@ def test_the_end_waits_for_them(make_pool, records):
 
 
 def test_the_stop_command_waits_for_them(directory, make_pool):
+    """One that comes late, too."""
     gate = directory / "gate"
     pool = make_pool(workers=1, hooks={"on_exit": shell(f"while [ ! -e {gate} ]; do sleep 0.01; done"), "timeout": 600}).up()
-    with pool.background("stop") as first:
+    with pool.background("stop") as first, pool.control(timeout=60) as second:
         pool.wait_log("pool pool is stopped")
         wait_runs(pool, str(gate), 1)
-        with pool.background("stop") as second:
-            assert pool.status()["state"] == "stopped"
-            assert first.poll() is None and second.poll() is None and pool.alive()
-            gate.touch()
-            assert (first.wait(20), second.wait(20), pool.wait_exit()) == (0, 0, 0)
+        second.send(b'{"v": 1, "command": "stop", "args": {}}\n')
+        assert pool.status()["state"] == "stopped"
+        assert first.poll() is None and not select.select([second.socket], [], [], 0)[0]
+        gate.touch()
+        assert first.wait(20) == 0 and "result" in second.line() and pool.wait_exit() == 0
     pool.wait_gone()
 
 
