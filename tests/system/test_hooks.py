@@ -11,17 +11,20 @@ import signal
 import pytest
 
 from kit import build
+from kit.idle import settle
 from kit.load import assert_all_right
 from kit.processes import MARK, children, command_line, descriptors
 from kit.wait import wait_until
 
 WORKER_HOOKS = ["worker_spawned", "worker_ready", "worker_aborted", "worker_exited"]
 HOOKS = ["on_starting", "when_ready", "on_reload", "workers_changed", "on_exit", *WORKER_HOOKS]
-HANG = ["/bin/sleep", "1000"]
 
 
 def shell(script):
     return ["/bin/sh", "-c", script]
+
+
+HANG = shell("sleep 1000 & wait")
 
 
 class Records:
@@ -195,6 +198,7 @@ def test_the_number_of_workers(directory, make_pool):
     wait_until(lambda: lines() == ["0 1"])
     for number in ("5", "2", "4"):
         assert pool.command("scale", number).returncode == 0
+    settle(pool)  # nothing else wakes it when the run ends
     assert lines() == ["0 1"] and len(runs_of(pool, str(told_file))) == 1
     gate.unlink()
     wait_until(lambda: lines() == ["0 1", "1 4"], what="the number")
@@ -353,6 +357,19 @@ def test_a_reload_changes_them(make_pool, records):
     assert pool.command("scale", "2").returncode == 0
     number = told(records.wait("workers_changed")[-1])
     assert (number["WORKERS_BEFORE"], number["WORKERS"]) == ("1", "2")
+
+
+def test_a_reload_takes_away_what_waits(directory, make_pool):
+    gate = directory / "gate"
+    script = shell(f"echo I have run; while [ ! -e {gate} ]; do sleep 0.01; done")
+    pool = make_pool(workers=12, hooks={"worker_ready": script, "timeout": 600}).up()
+    wait_runs(pool, str(gate), 8)
+    pool.write(hooks=None)
+    assert pool.command("reload").returncode == 0
+    gate.touch()
+    wait_runs(pool, str(gate), 0)
+    settle(pool)
+    assert pool.log().count("I have run") == 8 and pool.request().status == 200
 
 
 @pytest.mark.parametrize("fault", ["file", "program", "workers"])
