@@ -30,6 +30,7 @@ static const char *const variable_names[HOOK_VARIABLES] = {
     [HOOK_EXIT] = "FCGIPOOL_EXIT",
     [HOOK_WORKERS] = "FCGIPOOL_WORKERS",
     [HOOK_WORKERS_BEFORE] = "FCGIPOOL_WORKERS_BEFORE",
+    [HOOK_SUCCESSOR] = "FCGIPOOL_SUCCESSOR",
 };
 
 const char *hook_name(enum setting_id id)

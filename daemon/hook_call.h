@@ -31,6 +31,7 @@ enum hook_variable {
     HOOK_EXIT,
     HOOK_WORKERS,
     HOOK_WORKERS_BEFORE,
+    HOOK_SUCCESSOR,
     HOOK_VARIABLES
 };
 

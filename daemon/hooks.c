@@ -20,7 +20,8 @@ static void drop(struct hook_call **at)
     hook_call_free(call);
 }
 
-/* True while there is something to wait for. A process that SIGKILL does not end at once is not. */
+/* True while there is something to wait for. Who was killed is not, even if SIGKILL does not end it at once.
+ */
 static bool is_busy(const struct hooks *hooks)
 {
     for (int i = 0; i < CONF_HOOKS; i++)
@@ -28,12 +29,6 @@ static bool is_busy(const struct hooks *hooks)
             if (!call->killed)
                 return true;
     return false;
-}
-
-static void go_if_idle(struct master *master)
-{
-    if (master->hooks.leaving && !is_busy(&master->hooks))
-        ev_break(master->loop, EVBREAK_ALL);
 }
 
 /* ---- running ---- */
@@ -46,10 +41,8 @@ static void kill_call(struct hook_call *call, const char *why)
 
 static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    struct hook_call *call = timer->data;
     (void)loop, (void)events;
-    kill_call(call, "hooks.timeout has passed");
-    go_if_idle(call->master);
+    kill_call(timer->data, "hooks.timeout has passed");
 }
 
 /* Returns whether it runs. */
@@ -92,7 +85,6 @@ static void on_turn(struct ev_loop *loop, ev_timer *timer, int events)
         if (hook->waiting && hook->running < HOOKS_RUNNING_MAX)
             ev_timer_start(loop, timer);
     }
-    go_if_idle(master);
 }
 
 /* Takes over the call. */
@@ -181,7 +173,6 @@ static void bury(struct master *master, struct hook_call **at, const siginfo_t *
     if (hook->waiting)
         ev_timer_start(master->loop, &master->hooks.turn);
     hooks_workers(master);
-    go_if_idle(master);
 }
 
 bool hooks_reap(struct master *master, const siginfo_t *death)
@@ -197,7 +188,6 @@ bool hooks_reap(struct master *master, const siginfo_t *death)
 
 /* ---- leaving ---- */
 
-/* Who was killed is not waited for. */
 static void end_all(struct master *master)
 {
     for (enum setting_id id = SETTING_ID_HOOK_ON_STARTING; id <= SETTING_ID_HOOK_ON_EXIT; id++) {
@@ -220,36 +210,47 @@ static void end_all(struct master *master)
 
 static void on_patience(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    (void)timer, (void)events;
-    ev_break(loop, EVBREAK_ALL);
+    struct master *master = timer->data;
+    (void)loop, (void)events;
+    master->hooks.leaving = false;
 }
 
 static void wait_for_all(struct master *master)
 {
     struct hooks *hooks = &master->hooks;
-    if (!is_busy(hooks))
-        return;
     ev_now_update(master->loop);
     ev_timer_init(&hooks->patience, on_patience, (double)master->settings.hooks_timeout_ms / 1000.0, 0.0);
+    hooks->patience.data = master;
     ev_timer_start(master->loop, &hooks->patience);
     hooks->leaving = true;
-    ev_run(master->loop, 0);
+    while (hooks->leaving && is_busy(hooks))
+        ev_run(master->loop, EVRUN_ONCE);
     hooks->leaving = false;
     ev_timer_stop(master->loop, &hooks->patience);
     end_all(master);
 }
 
+static void run_on_exit(struct master *master)
+{
+    enum setting_id hook = SETTING_ID_HOOK_ON_EXIT;
+    if (!conf_hook(master->live, hook))
+        return;
+    struct hook_call *call = hook_call_new(master, hook, master->policy.generation);
+    if (upgrade_has_heir(master))
+        hook_call_tell(call, HOOK_SUCCESSOR, "%ld", (long)master->upgrade.pid);
+    run(call);
+}
+
 void hooks_leave(struct master *master)
 {
     wait_for_all(master);
-    hooks_pool(master, SETTING_ID_HOOK_ON_EXIT);
+    run_on_exit(master);
     wait_for_all(master);
 }
 
 void hooks_hurry(struct master *master)
 {
-    if (master->hooks.leaving)
-        ev_break(master->loop, EVBREAK_ALL);
+    master->hooks.leaving = false;
 }
 
 void hooks_init(struct master *master)

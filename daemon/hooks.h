@@ -13,6 +13,7 @@
  *   FCGIPOOL_REASON                               of its start, abort or end; "": nobody asked for that
  *   FCGIPOOL_EXIT                                 worker_exited: "exit 1", "signal 9"
  *   FCGIPOOL_WORKERS, FCGIPOOL_WORKERS_BEFORE     workers_changed: now, and when it was last told
+ *   FCGIPOOL_SUCCESSOR                            on_exit: the master that takes our place, if one does
  *
  * Each hook has HOOKS_RUNNING_MAX runs at one time, and as many as HOOKS_WAITING_MAX that wait in order for
  * one of these to end; what comes on top of that is dropped, counted and logged. Only workers_changed is
@@ -47,7 +48,7 @@ struct hooks {
     struct hook items[CONF_HOOKS];
     uint32_t workers; /* that serve, as last told */
     ev_timer turn;    /* while there is room for such as wait */
-    bool leaving;     /* the master waits for them, as long as it has */
+    bool leaving;     /* the master waits for them; ends when that is false */
     ev_timer patience;
 };
 

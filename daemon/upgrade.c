@@ -300,6 +300,8 @@ int upgrade_start(struct master *master, bool leaves, struct problem *problem)
     struct upgrade *upgrade = &master->upgrade;
     int64_t start_ms = master->settings.start_timeout_ms;
     int code = refuse(master, problem);
+    if (code == 0)
+        hooks_pool(master, SETTING_ID_HOOK_PRE_EXEC);
     if (code == 0 && tie_and_run(master, problem))
         code = EXIT_FAILED;
     if (code) {

@@ -34,9 +34,9 @@ class Records:
         self.directory = directory / "records"
         self.directory.mkdir(mode=0o777)
 
-    def hook(self, before="", after=""):
-        """A hook that runs more commands before it leaves its record, or after that."""
-        return shell(f'{before}\ncd {self.directory} && env -0 > new$$ && mv new$$ $FCGIPOOL_HOOK.$$\n{after}')
+    def hook(self, before=":"):
+        """A hook that runs more commands before it leaves its record."""
+        return shell(f"{before}\ncd {self.directory} && env -0 > new$$ && mv new$$ $FCGIPOOL_HOOK.$$")
 
     def all(self, name="*"):
         """The environments, the oldest first."""
@@ -58,7 +58,7 @@ def records(directory):
 
 def told(record):
     """What it is told beside the pool."""
-    names = {"SLOT", "INCARNATION", "PID", "GENERATION", "REASON", "EXIT", "WORKERS", "WORKERS_BEFORE"}
+    names = {"SLOT", "INCARNATION", "PID", "GENERATION", "REASON", "EXIT", "WORKERS", "WORKERS_BEFORE", "SUCCESSOR"}
     return {name: record[f"FCGIPOOL_{name}"] for name in names if f"FCGIPOOL_{name}" in record}
 
 
@@ -206,6 +206,25 @@ def test_the_number_of_workers(directory, make_pool):
     numbers = [line.split() for line in lines()]
     assert numbers[-1][1] == "0"
     assert [before for before, _ in numbers[1:]] == [now for _, now in numbers[:-1]]
+
+
+def test_an_upgrade(make_pool, records):
+    """Each of the two masters runs its own, and the former one says who takes its place."""
+    names = ["on_starting", "pre_exec", "when_ready", "worker_exited", "on_exit"]
+    pool = make_pool(workers=2, hooks={name: records.hook() for name in names}).up()
+    former = str(pool.pid)
+    records.wait("when_ready")
+    done = pool.command("upgrade")
+    assert done.returncode == 0, done.stderr
+    new = str(pool.follow().pid)
+    records.wait("when_ready", 2)
+    masters = {name: [each["FCGIPOOL_MASTER_PID"] for each in records.all(name)] for name in names}
+    assert masters == {"on_starting": [former, new], "pre_exec": [former], "when_ready": [former, new],
+                       "worker_exited": [former, former], "on_exit": [former]}
+    assert told(records.all("pre_exec")[0]) == {"GENERATION": "1"}
+    assert told(records.all("on_exit")[0]) == {"GENERATION": "1", "SUCCESSOR": new}
+    pool.stop()
+    assert told(records.wait("on_exit", 2)[1]) == {"GENERATION": "2"}
 
 
 # ---- that are no good ----
