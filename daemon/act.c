@@ -155,6 +155,7 @@ static void act_spawn(struct master *master, const struct action *action)
         return;
     }
     log_info("worker %u pid %ld started: %s", action->slot, (long)worker->pid, reason_text(action->reason));
+    hooks_worker(master, SETTING_ID_HOOK_WORKER_SPAWNED, action->slot, reason_text(action->reason));
     observe_starts(master);
 }
 
@@ -205,6 +206,7 @@ static void act_abort(struct master *master, const struct action *action)
         recent_add("worker %u pid %ld is aborted: %s", action->slot, (long)worker->pid,
                    reason_text(action->reason));
     signal_worker(worker, SIGABRT);
+    hooks_worker(master, SETTING_ID_HOOK_WORKER_ABORTED, action->slot, reason_text(action->reason));
 }
 
 static void act_kill(struct master *master, const struct action *action)

@@ -57,6 +57,7 @@ static void become_ready(struct master *master)
     struct announce *announce = master->announce;
     announce->ready = true;
     notify_ready(&announce->notify);
+    hooks_pool(master, SETTING_ID_HOOK_WHEN_READY);
     if (!is_awaited(master))
         return;
     recent_stop();

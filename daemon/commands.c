@@ -217,7 +217,9 @@ static void command_stop(struct master *master, struct control_client *client, c
     bool quick = json_is_true(json_object_get(args, "quick"));
     control_wait_for(client, wait_stop);
     if (!quick && master->policy.state >= POOL_STOPPING) {
-        wait_stop(master, client); /* a second TERM means "quick", a second command does not */
+        /* A second TERM means "quick", a second command does not; the end may be waiting for hooks. */
+        if (master->policy.state != POOL_STOPPED)
+            wait_stop(master, client);
         return;
     }
     log_info("stop%s: asked for by command", quick ? " --quick" : "");

@@ -87,6 +87,7 @@ static void step(struct master *master, struct event *event)
     if (quick) {
         orphans_kill(master);
         upgrade_end_quick(master);
+        hooks_hurry(master);
     }
 }
 
@@ -104,6 +105,7 @@ static void happens(struct master *master, const struct event *happened)
     master->stepping = false;
     set_deadline(master);
     announce_workers(master);
+    hooks_workers(master);
     orphans_notify(master);
     inherit_notify(master);
     if (master->policy.state != POOL_STOPPED)
@@ -332,6 +334,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     changes_init(master);
     reload_init(master);
     upgrade_init(master);
+    hooks_init(master);
 }
 
 /* Whether the listener is what the workers of a former master have, too. */
@@ -367,6 +370,7 @@ static void fini(struct master *master)
     reload_stop(master);
     upgrade_bequeath(master);
     inherit_stop(master);
+    hooks_fini(master);
     announce_stop(master);
     ev_timer_stop(master->loop, &master->deadline);
     ev_periodic_stop(master->loop, &master->never);
@@ -423,11 +427,13 @@ static void serve(struct master *master)
     load_start(master);
     weigh_start(master);
     changes_start(master);
+    hooks_pool(master, SETTING_ID_HOOK_ON_STARTING);
     master_event(master, EVENT_START, 0, 0);
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);
+    reap_strays(master);
+    hooks_leave(master);
     inherit_look(master);
-    reap_strays(&master->listener, upgrade_has_heir(master) ? master->upgrade.pid : 0);
 }
 
 int master_run(const struct conf *conf, struct announce *announce, struct inheritance *inheritance,

@@ -14,6 +14,7 @@
 #include "daemon/conf/conf.h"
 #include "daemon/control.h"
 #include "daemon/guard.h"
+#include "daemon/hooks.h"
 #include "daemon/inherit.h"
 #include "daemon/kernel/listener.h"
 #include "daemon/kernel/state.h"
@@ -61,6 +62,7 @@ struct master {
     struct requests requests;
     struct load_watch load;
     struct guard guard;
+    struct hooks hooks;
     struct slowlog *slowlog; /* owned; NULL before the logs are open */
     bool unseen_said;        /* that there are workers without the library */
     struct event_queue events;

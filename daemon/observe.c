@@ -87,6 +87,7 @@ static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)
              (long long)age_ms);
     note_unseen(master, slot);
     master_event(master, EVENT_READY, slot, 0);
+    hooks_worker(master, SETTING_ID_HOOK_WORKER_READY, slot, NULL);
     load_ready(master, slot);
 }
 

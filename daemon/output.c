@@ -28,18 +28,21 @@ _Static_assert(READ_SIZE <= PIECE_MAX && PIECE_MAX < SINK_LINE_MAX,
 struct output {
     ev_io watcher;            /* on the reading end */
     uint32_t slot;            /* the tag, with pid */
+    const char *hook;         /* the tag instead; NULL: a worker's */
     pid_t pid;                /* 0: not started */
-    unsigned round;           /* of recent.h, when the worker was started; 0: it is a former master's */
+    unsigned round;           /* of recent.h, when the worker was started; 0: it tells nothing there */
     struct output_file *file; /* borrowed; NULL: the log */
     char *partial;            /* begin of a line whose end has not come yet; owned, NULL mostly */
     size_t length;            /* of partial */
 };
 
-/* Every line of every worker passes here, without its newline. */
+/* Every line of all of them passes here, without its newline. */
 static void pass_line(const struct output *output, const char *text, size_t length)
 {
     if (output->file)
         output_file_line(output->file, text, length);
+    else if (output->hook)
+        log_hook_output(output->hook, output->pid, text, length);
     else if (output->slot == OUTPUT_NO_SLOT)
         log_line(LOG_LEVEL_OUTPUT, "worker of a former master, pid %ld: %.*s", (long)output->pid, (int)length,
                  text);
@@ -181,6 +184,13 @@ int output_open(uint32_t slot, struct output_file *file, struct output **ret_out
     (*ret_output)->round = recent_round();
     *ret_worker_fd = ends[1];
     return 0;
+}
+
+void output_of_hook(struct output *output, const char *name)
+{
+    output->hook = name;
+    output->file = NULL;
+    output->round = 0;
 }
 
 void output_start(struct output *output, struct ev_loop *loop, pid_t pid)

@@ -1,8 +1,8 @@
 /*
- * What a worker writes to its standard output and error: read line by line and handed on, to the log (tagged
- * with slot and pid) or to worker_output_file (as it was written). A line that is too long comes in pieces,
- * each a line of its own. A worker that writes without pause costs the others nothing: a bounded amount is
- * read at each wake-up.
+ * What a worker or a hook writes to its standard output and error: read line by line and handed on, to the
+ * log (tagged with slot or name, and pid) or to worker_output_file (as it was written). A line that is too
+ * long comes in pieces, each a line of its own. A worker that writes without pause costs the others nothing:
+ * a bounded amount is read at each wake-up.
  */
 #ifndef FCGIPOOL_DAEMON_OUTPUT_H
 #define FCGIPOOL_DAEMON_OUTPUT_H
@@ -26,6 +26,10 @@ __attribute__((warn_unused_result)) int output_open(uint32_t slot, struct output
 /* The same with the reading end of a pipe that is there already; takes the descriptor over. NULL: out of
  * memory. */
 struct output *output_of(uint32_t slot, struct output_file *file, int fd);
+
+/* To be called before output_start for a hook of this name (a static string), which has no slot: its lines go
+ * to the log, and tell nobody why workers do not come up. */
+void output_of_hook(struct output *output, const char *name);
 
 /* Begins to read, for the worker `pid`. */
 void output_start(struct output *output, struct ev_loop *loop, pid_t pid);

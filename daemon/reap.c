@@ -107,11 +107,41 @@ static void bury_worker(struct master *master, uint32_t index, const siginfo_t *
         worker->output = NULL;
     }
     log_death(master, index, death);
+    hooks_exited(master, index, death);
     int result = proc_start(worker->pid, &start);
     master_note(master, result ? result : state_drop(&master->state, worker->pid, start));
     waitpid(worker->pid, NULL, WNOHANG);
     if (!goes_on)
         reap_worker(master, index, cause_of(death, worker_requests(worker)));
+}
+
+/* A worker's child whose parent has gone; the last one of a group that was waited for, perhaps. */
+static void bury_child(struct master *master, pid_t pid)
+{
+    waitpid(pid, NULL, WNOHANG);
+    if (policy_count(&master->policy, SLOT_RETIRING) || policy_count(&master->policy, SLOT_KILLING))
+        retirements_start(master);
+}
+
+/* False: nobody has died. */
+static bool bury_next(struct master *master)
+{
+    siginfo_t death = {0};
+    if (waitid(P_ALL, 0, &death, WEXITED | WNOHANG | WNOWAIT) || !death.si_pid)
+        return false;
+    uint32_t slot = slot_of(master, death.si_pid);
+    if (slot < master->policy.slot_count)
+        bury_worker(master, slot, &death);
+    else if (!upgrade_ended(master, &death) && !hooks_reap(master, &death))
+        bury_child(master, death.si_pid);
+    return true;
+}
+
+void reap(struct master *master)
+{
+    observe_exits(master);
+    while (bury_next(master))
+        ;
 }
 
 struct strays {
@@ -137,41 +167,18 @@ static int kill_stray(pid_t pid, void *context)
     return 0;
 }
 
-void reap_strays(const struct listener *listener, pid_t heir)
+void reap_strays(struct master *master)
 {
+    const pid_t heir = upgrade_has_heir(master) ? master->upgrade.pid : 0;
     const struct timespec pause = {.tv_nsec = 1000000};
     for (int round = 0; round < STRAY_ROUNDS; round++) {
-        struct strays strays = {.listener = listener, .heir = heir};
+        struct strays strays = {.listener = &master->listener, .heir = heir};
         if (proc_each_child(getpid(), kill_stray, &strays) < 0 || strays.count == 0)
             return;
         for (int waits = 0; strays.count > 0 && waits < STRAY_WAIT_MS; waits++) {
-            while (waitpid(-1, NULL, WNOHANG) > 0)
+            while (bury_next(master))
                 strays.count -= strays.count > 0;
             nanosleep(&pause, NULL);
         }
-    }
-}
-
-/* A worker's child whose parent has gone; the last one of a group that was waited for, perhaps. */
-static void bury_child(struct master *master, pid_t pid)
-{
-    waitpid(pid, NULL, WNOHANG);
-    if (policy_count(&master->policy, SLOT_RETIRING) || policy_count(&master->policy, SLOT_KILLING))
-        retirements_start(master);
-}
-
-void reap(struct master *master)
-{
-    siginfo_t death;
-    observe_exits(master);
-    for (;;) {
-        death.si_pid = 0;
-        if (waitid(P_ALL, 0, &death, WEXITED | WNOHANG | WNOWAIT) || !death.si_pid)
-            return;
-        uint32_t slot = slot_of(master, death.si_pid);
-        if (slot < master->policy.slot_count)
-            bury_worker(master, slot, &death);
-        else if (!upgrade_ended(master, &death))
-            bury_child(master, death.si_pid);
     }
 }

@@ -4,17 +4,14 @@
 
 #include "pool/event.h"
 
-#include <sys/types.h>
-
-struct listener;
 struct master;
 
 /* Everybody who has died since the last call. */
 void reap(struct master *master);
 
 /* Ends the children of workers that had left their process group and still hold the listener, or it would
- * stay open; but for `heir` (0: none). For the very end; waits a little. */
-void reap_strays(const struct listener *listener, pid_t heir);
+ * stay open; but for a new master that takes our place. For the very end; waits a little. */
+void reap_strays(struct master *master);
 
 /* The process of a worker has gone: what it had is freed, and its exit is reported. */
 void reap_worker(struct master *master, uint32_t slot, enum exit_cause cause);

@@ -283,6 +283,7 @@ void reload_news(struct master *master, const struct action *action)
         enter(reload, RELOAD_DONE);
         log_info("reload: done, the workers are of generation %llu",
                  (unsigned long long)master->policy.generation);
+        hooks_pool(master, SETTING_ID_HOOK_ON_RELOAD);
     }
     versions_prune(&master->versions, &master->policy, master->live);
 }

@@ -274,6 +274,7 @@ int upgrade_start(struct master *master, bool leaves, struct problem *problem)
         return code;
     }
     begin(master, leaves);
+    hooks_pool(master, SETTING_ID_HOOK_PRE_EXEC);
     if (upgrade_run(master, problem)) {
         fail(upgrade, EXIT_FAILED, problem->text);
         return EXIT_FAILED;

@@ -69,8 +69,9 @@ enum log_format log_format_parse(const char *word)
 /* What is known of a line beside its text. */
 struct frame {
     enum log_level level;
-    uint32_t slot; /* of LOG_LEVEL_OUTPUT, as is pid */
+    uint32_t slot; /* of LOG_LEVEL_OUTPUT, as are the next two */
     pid_t pid;
+    const char *hook; /* NULL: of a worker */
 };
 
 /* "2026-11-20T12:00:00", and "+00:00": the same for a whole second. */
@@ -107,10 +108,13 @@ static size_t format_text(const struct frame *frame, const char *text, size_t le
 {
     char now[LOG_TIME_SIZE];
     log_time(now);
-    int start = frame->level == LOG_LEVEL_OUTPUT
-                    ? snprintf(ret_line, FRAME_MAX, "%s output worker %u pid %ld: ", now, frame->slot,
-                               (long)frame->pid)
-                    : snprintf(ret_line, FRAME_MAX, "%s %s ", now, level_names[frame->level]);
+    int start = snprintf(ret_line, FRAME_MAX, "%s %s ", now, level_names[frame->level]);
+    if (frame->hook)
+        start += snprintf(ret_line + start, FRAME_MAX - (size_t)start, "hook %s pid %ld: ", frame->hook,
+                          (long)frame->pid);
+    else if (frame->level == LOG_LEVEL_OUTPUT)
+        start += snprintf(ret_line + start, FRAME_MAX - (size_t)start, "worker %u pid %ld: ", frame->slot,
+                          (long)frame->pid);
     memcpy(ret_line + start, text, length);
     unicode_make_printable(ret_line + start, length);
     return (size_t)start + length;
@@ -118,14 +122,16 @@ static size_t format_text(const struct frame *frame, const char *text, size_t le
 
 static size_t format_json(const struct frame *frame, const char *text, size_t length, char *ret_line)
 {
-    char now[LOG_TIME_SIZE], worker[64] = "";
+    char now[LOG_TIME_SIZE], source[64] = "";
     bool named = out.pool[0] != '\0';
     log_time(now);
-    if (frame->level == LOG_LEVEL_OUTPUT)
-        snprintf(worker, sizeof worker, ",\"worker\":%u,\"pid\":%ld", frame->slot, (long)frame->pid);
+    if (frame->hook)
+        snprintf(source, sizeof source, ",\"hook\":\"%s\",\"pid\":%ld", frame->hook, (long)frame->pid);
+    else if (frame->level == LOG_LEVEL_OUTPUT)
+        snprintf(source, sizeof source, ",\"worker\":%u,\"pid\":%ld", frame->slot, (long)frame->pid);
     size_t size = (size_t)snprintf(
         ret_line, FRAME_MAX, "{\"time\":\"%s\",\"level\":\"%s\"%s%s%s%s,\"message\":\"", now,
-        level_names[frame->level], named ? ",\"pool\":\"" : "", out.pool, named ? "\"" : "", worker);
+        level_names[frame->level], named ? ",\"pool\":\"" : "", out.pool, named ? "\"" : "", source);
     size += json_text_escape(text, length, ret_line + size);
     ret_line[size++] = '"';
     ret_line[size++] = '}';
@@ -209,14 +215,25 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *form
 }
 
 /* A log that took no line takes none until the flush: not one more write a line. */
-void log_output(uint32_t slot, pid_t pid, const char *text, size_t length)
+static void put_output(const struct frame *frame, const char *text, size_t length)
 {
-    struct frame frame = {.level = LOG_LEVEL_OUTPUT, .slot = slot, .pid = pid};
     out.blocked = out.blocked || !tell_of_dropped();
     if (out.blocked)
         out.sink.dropped++;
     else
-        put(&frame, text, length);
+        put(frame, text, length);
+}
+
+void log_output(uint32_t slot, pid_t pid, const char *text, size_t length)
+{
+    struct frame frame = {.level = LOG_LEVEL_OUTPUT, .slot = slot, .pid = pid};
+    put_output(&frame, text, length);
+}
+
+void log_hook_output(const char *hook, pid_t pid, const char *text, size_t length)
+{
+    struct frame frame = {.level = LOG_LEVEL_OUTPUT, .pid = pid, .hook = hook};
+    put_output(&frame, text, length);
 }
 
 void log_flush(void)

@@ -1,8 +1,8 @@
 /*
  * The master's log: one line an event, to a file or standard error (see sink.h for what happens when that
  * takes no more). As text, "2026-11-20T12:00:00.123+00:00 LEVEL text", or as one JSON object a line,
- * {"time":...,"level":...,"pool":...,"message":...}; a worker's line also has "worker" (its slot) and "pid".
- * A module with a state of its own: a line can be wanted anywhere in daemon/.
+ * {"time":...,"level":...,"pool":...,"message":...}; a worker's line also has "worker" (its slot) and "pid",
+ * a hook's "hook" and "pid". A module with a state of its own: a line can be wanted anywhere in daemon/.
  */
 #ifndef FCGIPOOL_DAEMON_BASE_LOG_H
 #define FCGIPOOL_DAEMON_BASE_LOG_H
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* OUTPUT: lines of the workers; never filtered. */
+/* OUTPUT: lines of the workers and hooks; never filtered. */
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG_LEVEL_ERROR, LOG_LEVEL_OUTPUT };
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -62,6 +62,9 @@ __attribute__((format(printf, 3, 4))) void log_limited(struct log_limit *limit, 
 /* One line that the worker in `slot` wrote: any bytes, without the newline. It may wait until the next
  * log_flush or log_line. */
 void log_output(uint32_t slot, pid_t pid, const char *text, size_t length);
+
+/* Likewise of a hook, whose name is a word of ours. */
+void log_hook_output(const char *hook, pid_t pid, const char *text, size_t length);
 void log_flush(void);
 
 #define log_debug(...)   log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)

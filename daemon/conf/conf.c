@@ -265,6 +265,8 @@ void conf_free(struct conf *conf)
     free_strings(conf->sets);
     free_strings(conf->argv);
     free_strings(conf->watched);
+    for (int i = 0; i < CONF_HOOKS; i++)
+        free_strings(conf->hooks[i]);
     free_strings(conf->environment);
     free(conf->credentials.groups);
     free(conf->user.name);
@@ -313,6 +315,12 @@ gid_t conf_listen_group(const struct conf *conf)
 char *const *conf_watched(const struct conf *conf)
 {
     return conf->watched;
+}
+
+char *const *conf_hook(const struct conf *conf, enum setting_id hook)
+{
+    ASSERT(hook >= SETTING_ID_HOOK_ON_STARTING && hook <= SETTING_ID_HOOK_ON_EXIT);
+    return conf->hooks[hook - SETTING_ID_HOOK_ON_STARTING];
 }
 
 char **conf_argv(const struct conf *conf)

@@ -95,6 +95,16 @@ char *const *conf_watched(const struct conf *conf);
  */
 __attribute__((warn_unused_result)) int conf_program(const struct conf *conf, char *ret_path, size_t size);
 
+/* Program and arguments of a hook, one of SETTING_ID_HOOK_..., NULL-terminated, or NULL when it is not set;
+ * owned by the object. */
+#define CONF_HOOKS (SETTING_ID_HOOK_ON_EXIT - SETTING_ID_HOOK_ON_STARTING + 1)
+char *const *conf_hook(const struct conf *conf, enum setting_id hook);
+
+/* The absolute path of the program of a hook that is set: as conf_program, but for the PATH, which is ours.
+ */
+__attribute__((warn_unused_result)) int conf_hook_program(const struct conf *conf, enum setting_id hook,
+                                                          char *ret_path, size_t size);
+
 /* Where the pool of `file` has its control socket, even when the file is broken or gone: `name` and
  * `control_socket` are read leniently, else the file's stem decides. Writes an absolute path.
  * Returns 0, -ENAMETOOLONG, or -ENOENT (a relative `file`, and the working directory is gone). */

@@ -1,4 +1,4 @@
-/* What a worker is started with: program, arguments, environment; see conf_object.h. */
+/* What workers and hooks are started with: program, arguments, environment; see conf_object.h. */
 #include "daemon/base/memory.h"
 #include "daemon/base/paths.h"
 #include "daemon/conf/conf_object.h"
@@ -16,14 +16,14 @@
 /* HOME, USER, LOGNAME, SHELL. */
 #define PERSONAL 4
 
-static void make_argv(struct conf *conf)
+/* Of an array of strings, or of nothing. */
+static char **make_argv(const json_t *strings)
 {
-    const json_t *command = conf->values[SETTING_ID_COMMAND];
-    size_t count = json_array_size(command);
-
-    conf->argv = memory_must(calloc(count + 1, sizeof *conf->argv));
+    size_t count = json_array_size(strings);
+    char **argv = memory_must(calloc(count + 1, sizeof *argv));
     for (size_t i = 0; i < count; i++)
-        conf->argv[i] = memory_must(strdup(json_string_value(json_array_get(command, i))));
+        argv[i] = memory_must(strdup(json_string_value(json_array_get(strings, i))));
+    return argv;
 }
 
 /* What of our environment says who we are. */
@@ -83,12 +83,19 @@ static void make_environment(struct conf *conf)
     }
 }
 
-static const char *search_path(const struct conf *conf)
+/* Where programs are looked up: of the workers, and ours. */
+static const char *workers_path(const struct conf *conf)
 {
     for (char **entry = conf->environment; *entry; entry++)
         if (strncmp(*entry, "PATH=", 5) == 0)
             return *entry + 5;
     return DEFAULT_PATH;
+}
+
+static const char *own_path(void)
+{
+    const char *path = getenv("PATH");
+    return path ? path : DEFAULT_PATH;
 }
 
 static int check_program(const char *path)
@@ -105,12 +112,12 @@ static int check_program(const char *path)
 
 /* As execvp: the first that can be executed. What is there but cannot be is told apart from what is nowhere.
  */
-static int search_program(const struct conf *conf, const char *program, char ret_path[static PATH_MAX])
+static int search_program(const struct conf *conf, const char *program, const char *directories,
+                          char ret_path[static PATH_MAX])
 {
     int result = -ENOENT;
-    const char *directory = search_path(conf);
 
-    for (;; directory++) {
+    for (const char *directory = directories;; directory++) {
         char base[PATH_MAX], path[PATH_MAX], part[PATH_MAX];
         size_t length = strcspn(directory, ":");
         int wrote = snprintf(part, sizeof part, "%.*s", (int)length, directory);
@@ -131,14 +138,16 @@ static int search_program(const struct conf *conf, const char *program, char ret
     }
 }
 
-int conf_program(const struct conf *conf, char *ret_path, size_t size)
+static int find_program(const struct conf *conf, const char *program, const char *directories, char *ret_path,
+                        size_t size)
 {
     char path[PATH_MAX];
-    const char *program = conf->argv[0];
-    int r;
+    int r = -ENOENT;
 
+    if (!program[0])
+        return r;
     if (!strchr(program, '/'))
-        r = search_program(conf, program, path);
+        r = search_program(conf, program, directories, path);
     else if ((r = paths_absolute(conf->texts[SETTING_ID_CHDIR], program, path, sizeof path)) == 0)
         r = check_program(path);
     if (r == 0)
@@ -146,11 +155,20 @@ int conf_program(const struct conf *conf, char *ret_path, size_t size)
     return r;
 }
 
-static void report_program(struct conf *conf, struct problems *problems, int error)
+int conf_program(const struct conf *conf, char *ret_path, size_t size)
+{
+    return find_program(conf, conf->argv[0], workers_path(conf), ret_path, size);
+}
+
+int conf_hook_program(const struct conf *conf, enum setting_id hook, char *ret_path, size_t size)
+{
+    return find_program(conf, conf_hook(conf, hook)[0], own_path(), ret_path, size);
+}
+
+static void report_program(struct conf *conf, struct problems *problems, enum setting_id id,
+                           const char *program, const char *directories, int error)
 {
     char path[PATH_MAX];
-    enum setting_id id = SETTING_ID_COMMAND;
-    const char *program = conf->argv[0];
     const char *why = error == -EACCES   ? "is not an executable file"
                       : error == -EISDIR ? "is a directory, not a program"
                       : error == -ENOENT ? "does not exist"
@@ -160,29 +178,49 @@ static void report_program(struct conf *conf, struct problems *problems, int err
         conf_fault(conf, problems, id, "the program (the first string) is empty");
     else if (!strchr(program, '/'))
         conf_fault(conf, problems, id, "\"%s\" is %s PATH (%s)", program,
-                   error == -ENOENT ? "not in" : "not executable in", search_path(conf));
+                   error == -ENOENT ? "not in" : "not executable in", directories);
     else if (paths_absolute(conf->texts[SETTING_ID_CHDIR], program, path, sizeof path) == 0)
         conf_fault(conf, problems, id, "%s %s", path, why);
     else
         conf_fault(conf, problems, id, "the path is longer than %d bytes", PATH_MAX - 1);
 }
 
-void conf_resolve_command(struct conf *conf, struct problems *problems)
+/* `program` NULL: the setting is not given, or not right. */
+static void look_up(struct conf *conf, struct problems *problems, enum setting_id id, const char *program,
+                    const char *directories)
 {
     char path[PATH_MAX];
+    if (!program || conf->places[id].faulty)
+        return;
+    /* Without the directory, the program's absence is no news. */
+    bool relative_to_nowhere =
+        conf->places[SETTING_ID_CHDIR].faulty && program[0] != '/' && strchr(program, '/');
+    if (relative_to_nowhere)
+        return;
+    int r = find_program(conf, program, directories, path, sizeof path);
+    if (r < 0)
+        report_program(conf, problems, id, program, directories, r);
+}
+
+static void resolve_hooks(struct conf *conf, struct problems *problems)
+{
+    for (enum setting_id id = SETTING_ID_HOOK_ON_STARTING; id <= SETTING_ID_HOOK_ON_EXIT; id++) {
+        if (!conf->values[id])
+            continue;
+        char **argv = conf->hooks[id - SETTING_ID_HOOK_ON_STARTING] = make_argv(conf->values[id]);
+        look_up(conf, problems, id, argv[0], own_path());
+    }
+}
+
+void conf_resolve_command(struct conf *conf, struct problems *problems)
+{
     enum setting_id id = SETTING_ID_COMMAND;
 
-    make_argv(conf);
+    conf->argv = make_argv(conf->values[id]);
     make_environment(conf);
     if (!conf_given(conf, id))
         conf_fault(conf, problems, id,
                    "missing: the program and arguments of a worker, like [\"./app.fcgi\"]");
-    /* Without the directory, the program's absence is no news. */
-    bool relative_to_nowhere = conf->places[SETTING_ID_CHDIR].faulty && conf->argv[0] &&
-                               conf->argv[0][0] != '/' && strchr(conf->argv[0], '/');
-    if (!conf->argv[0] || conf->places[id].faulty || relative_to_nowhere)
-        return;
-    int r = conf->argv[0][0] ? conf_program(conf, path, sizeof path) : -ENOENT;
-    if (r < 0)
-        report_program(conf, problems, r);
+    look_up(conf, problems, id, conf->argv[0], workers_path(conf));
+    resolve_hooks(conf, problems);
 }

@@ -39,6 +39,7 @@ struct conf {
     gid_t group;
     char **argv;
     char **watched;
+    char **hooks[CONF_HOOKS]; /* NULL: not set */
     char **environment;
     struct credentials credentials; /* as asked for; no groups: not asked for */
     bool changes_credentials;       /* they are to be set, and we may */
@@ -95,7 +96,7 @@ void conf_resolve_listen(struct conf *conf, struct problems *problems);
 /* allowed_clients. After conf_resolve_listen. */
 void conf_resolve_clients(struct conf *conf, struct problems *problems);
 
-/* argv and environment; the program must be there. After the credentials. */
+/* argv and environment, hooks; the programs must be there. After the credentials. */
 void conf_resolve_command(struct conf *conf, struct problems *problems);
 
 /* What only shows when all values are known. */

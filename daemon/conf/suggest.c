@@ -73,6 +73,10 @@ const struct setting *suggest_setting(const char *path)
     }
     if (best)
         return best;
+    /* The same without its group, or else the only one of that name in a group. */
+    int bare = settings_find(leaf(path));
+    if (bare >= 0)
+        return &settings_table[bare];
     for (int id = 0; id < SETTING_IDS; id++) {
         if (strcmp(leaf(path), leaf(settings_table[id].path)) == 0) {
             best = &settings_table[id];

@@ -64,9 +64,11 @@ static void test_text(void **state)
     log_output(3, 4711, "from\0a\tworker\33", 14);
     log_error("two\nlines");
     log_output(3, 4711, "\x9b\xc2\x9b \xc3\xbc", 6);
+    log_hook_output("on_exit", 4711, "a\tb", 3);
     log_flush();
     assert_log(TIME " info hello 7\n" TIME " output worker 3 pid 4711: from[?]a\tworker[?]\n" TIME
-                    " error two[?]lines\n" TIME " output worker 3 pid 4711: [?][?][?] \xc3\xbc\n");
+                    " error two[?]lines\n" TIME " output worker 3 pid 4711: [?][?][?] \xc3\xbc\n" TIME
+                    " output hook on_exit pid 4711: a\tb\n");
 }
 
 static void test_json(void **state)
@@ -75,6 +77,7 @@ static void test_json(void **state)
     log_configure("a \"b\"", LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     log_warning("hello\n\"%s\"", "\xff");
     log_output(3, 4711, "from\0a", 6);
+    log_hook_output("on_exit", 4711, "\"", 1);
     log_configure(NULL, LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     log_info("short");
     assert_log("[{]\"time\":\"" TIME
@@ -83,6 +86,9 @@ static void test_json(void **state)
                "[{]\"time\":\"" TIME
                "\",\"level\":\"output\",\"pool\":\"a \\\\\"b\\\\\"\",\"worker\":3,\"pid\":4711,"
                "\"message\":\"from\\\\u0000a\"[}]\n"
+               "[{]\"time\":\"" TIME
+               "\",\"level\":\"output\",\"pool\":\"a \\\\\"b\\\\\"\",\"hook\":\"on_exit\",\"pid\":4711,"
+               "\"message\":\"\\\\\"\"[}]\n"
                "[{]\"time\":\"" TIME "\",\"level\":\"info\",\"message\":\"short\"[}]\n");
 }
 
