@@ -135,7 +135,7 @@ static void identity_of(const struct inheritance *inheritance, const char *name,
     listener->path_inode = (ino_t)json_integer_value(json_object_get(identity, "inode"));
 }
 
-int inherit_listener(struct master *master, struct problem *problem)
+int inherit_listener(struct master *master, struct listener *ret_listener, struct problem *problem)
 {
     struct inheritance *inheritance = master->inheritance;
     struct address address;
@@ -156,7 +156,7 @@ int inherit_listener(struct master *master, struct problem *problem)
     }
     inheritance->fds[HANDOVER_LISTENER] = inheritance->fds[HANDOVER_LISTENER_LOCK] = -1;
     inheritance->shared = true;
-    master->listener = listener;
+    *ret_listener = listener;
     return 0;
 }
 
@@ -233,12 +233,13 @@ static void take_listener(struct master *master)
     struct problem problem;
     if (!master->inheritance->shared)
         return;
+    struct listener *listener = &listeners_current(master)->listener;
     if (master->policy.state >= POOL_STOPPING) {
-        (void)!listener_refuse(&master->listener);
+        (void)!listener_refuse(listener);
         return;
     }
-    if (master->listener.lock_fd >= 0)
-        path_lock_sign(master->listener.lock_fd);
+    if (listener->lock_fd >= 0)
+        path_lock_sign(listener->lock_fd);
     warn(listen_settle(master, &problem), &problem);
 }
 

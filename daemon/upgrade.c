@@ -117,7 +117,7 @@ static void lose(struct master *master)
     log_error("upgrade: the new master, pid %ld, leaves as well: the pool stops", (long)upgrade->pid);
     upgrade->bereft = true;
     if (upgrade->shared)
-        (void)!listener_refuse(&master->listener);
+        (void)!listener_refuse(&listeners_current(master)->listener);
 }
 
 static void settle(struct master *master)
@@ -213,6 +213,8 @@ static int refuse(const struct master *master, struct problem *problem)
         return problem_set(problem, EXIT_NOT_NOW, "the pool is paused; resume it first");
     if (reload_is_under_way(&master->reload))
         return problem_set(problem, EXIT_NOT_NOW, "a reload is under way");
+    if (listeners_count(&master->listeners) > 1)
+        return problem_set(problem, EXIT_NOT_NOW, "the pool is about to leave an address");
     return 0;
 }
 
