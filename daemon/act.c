@@ -32,13 +32,13 @@ static int open_output(struct master *master, const struct conf *conf, uint32_t 
 /* Without the library, and where a page cannot be had, the worker gets none, and `ret_start` stays as it is.
  */
 static int open_page(struct master *master, const struct conf *conf, uint32_t index,
-                     struct pages_start *ret_start)
+                     const struct listener *listener, struct pages_start *ret_start)
 {
     const struct slot *slot = &master->policy.slots[index];
     const char *observe = conf_text(conf, SETTING_ID_OBSERVE);
     if (!master->pages.pool || strcmp(observe, "kernel") == 0)
         return 0;
-    int result = pages_start(&master->pages, &master->listener, slot->incarnation,
+    int result = pages_start(&master->pages, listener, slot->incarnation,
                              policy_max_requests(&master->policy, index), conf_environment(conf), ret_start);
     if (result == 0 || strcmp(observe, "preload") == 0)
         return result;
@@ -47,10 +47,20 @@ static int open_page(struct master *master, const struct conf *conf, uint32_t in
     return 0;
 }
 
+static void record(struct master *master, const struct worker *worker)
+{
+    struct state_record record = {
+        .pid = worker->pid, .inode = worker->listener->inode, .cookie = worker->listener->cookie};
+    int result = proc_start(worker->pid, &record.start);
+    master_note(master, result ? result : state_add(&master->state, &record));
+}
+
 /* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
 static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
 {
-    const struct conf *conf = versions_of(&master->versions, master->policy.slots[slot].generation)->conf;
+    const struct slot *who = &master->policy.slots[slot];
+    const struct conf *conf = versions_of(&master->versions, who->generation)->conf;
+    const struct listener *listener = &listeners_at(&master->listeners, who->place)->listener;
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {0};
     char program[PATH_MAX];
     struct output *output;
@@ -61,7 +71,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     if (result)
         return result;
     *ret_step = "page";
-    result = open_page(master, conf, slot, &start);
+    result = open_page(master, conf, slot, listener, &start);
     if (result)
         return result;
     *ret_step = "pipe";
@@ -78,7 +88,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .nice = conf_nice(conf),
         .credentials = conf_credentials(conf),
         .same_session = start.page != NULL, /* the others are stopped to be retired */
-        .stdin_fd = master->listener.fd,
+        .stdin_fd = listener->fd,
         .output_fd = output_fd,
         .inherit_output = output == NULL,
         .kept_fds = start.fds,
@@ -100,14 +110,12 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     worker->pid = pid;
     worker->output = output;
     worker->page = start.page;
+    worker->listener = listener;
     worker->must_tell = strcmp(conf_text(conf, SETTING_ID_OBSERVE), "preload") == 0;
     start.page = NULL;
     if (output)
         output_start(output, master->loop, pid);
-    struct state_record record = {
-        .pid = pid, .inode = master->listener.inode, .cookie = master->listener.cookie};
-    result = proc_start(pid, &record.start);
-    master_note(master, result ? result : state_add(&master->state, &record));
+    record(master, worker);
     return 0;
 }
 
@@ -221,11 +229,11 @@ static void act_kill(struct master *master, const struct action *action)
 
 static void act_refuse(struct master *master, const struct action *action)
 {
-    (void)action;
-    if (upgrade_leaves_listener(master))
+    bool stops = action->reason == REASON_STOP;
+    if (stops && upgrade_leaves_listener(master))
         upgrade_ask(master);
     else
-        listen_refuse(master);
+        listen_refuse(master, stops);
 }
 
 static void act_state(struct master *master, const struct action *action)

@@ -163,7 +163,7 @@ static int take_own(const struct master *master, struct listener *listener, stru
     return listener_inherit(&address, listener, problem);
 }
 
-int inherit_listener(struct master *master, struct problem *problem)
+int inherit_listener(struct master *master, struct listener *ret_listener, struct problem *problem)
 {
     struct inheritance *inheritance = master->inheritance;
     struct listener listener = LISTENER_INIT;
@@ -180,7 +180,7 @@ int inherit_listener(struct master *master, struct problem *problem)
     }
     inheritance->fds[HANDOVER_LISTENER] = inheritance->fds[HANDOVER_LISTENER_LOCK] = -1;
     inheritance->shared = true;
-    master->listener = listener;
+    *ret_listener = listener;
     return 0;
 }
 
@@ -258,13 +258,13 @@ static void take_listener(struct master *master)
     struct problem problem;
     if (!master->inheritance->shared)
         return;
+    struct listener *listener = &listeners_current(master)->listener;
     if (master->policy.state >= POOL_STOPPING) {
-        if (!master->listener.foreign)
-            (void)!listener_refuse(&master->listener);
+        (void)!listener_refuse(listener);
         return;
     }
-    if (master->listener.lock_fd >= 0)
-        path_lock_sign(master->listener.lock_fd);
+    if (listener->lock_fd >= 0)
+        path_lock_sign(listener->lock_fd);
     warn(listen_settle(master, &problem), &problem);
 }
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct conf;
+struct listener;
 struct master;
 
 struct inheritance {
@@ -57,7 +58,8 @@ void inherit_complain(struct inheritance *inheritance);
  * others that the file names. Returns 0 with it, 1: it is another address, or -errno with the reason. Nothing
  * of it is changed before the old one has gone.
  */
-__attribute__((warn_unused_result)) int inherit_listener(struct master *master, struct problem *problem);
+__attribute__((warn_unused_result)) int inherit_listener(struct master *master, struct listener *ret_listener,
+                                                         struct problem *problem);
 
 /* From the moment when the master has all it needs: waits for the old one to go. */
 void inherit_start(struct master *master);

@@ -67,7 +67,7 @@ static void see(struct master *master, const bool *busy_slots, struct load *ret_
     *ret_load = (struct load){.workers = serving,
                               .service_us = watch->service_us,
                               .requests = watch->requests,
-                              .queued = listener_queued(&master->listener),
+                              .queued = listeners_queued(&master->listeners),
                               .busy_slots = busy_slots};
     if (ret_load->queued > watch->queue_peak)
         watch->queue_peak = ret_load->queued;
@@ -87,8 +87,9 @@ static void await_knock(struct master *master)
 {
     struct load_watch *watch = &master->load;
     struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT};
-    if (watch->epoll >= 0)
-        (void)epoll_ctl(watch->epoll, EPOLL_CTL_MOD, master->listener.fd, &event);
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        if (watch->epoll >= 0)
+            (void)epoll_ctl(watch->epoll, EPOLL_CTL_MOD, bound->listener.fd, &event);
 }
 
 /* False when the last place was taken before that could be noticed. */
@@ -162,20 +163,27 @@ static bool is_blind(const struct master *master, uint32_t slot)
     return master->policy.slots[slot].state == SLOT_SERVING && !worker_tells(&master->workers[slot]);
 }
 
-static void look_at_blind(struct master *master)
+static void look_at_blind_of(struct master *master, const struct listener *listener)
 {
     struct load_watch *watch = &master->load;
-    __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = listener};
     bool unreadable;
-    forget_busy(watch, master->policy.slot_count);
-    watch->blind = watch->blind_busy = 0;
     for (uint32_t i = 0; i < master->policy.slot_count; i++) {
-        if (!is_blind(master, i))
+        if (!is_blind(master, i) || master->workers[i].listener != listener)
             continue;
         watch->blind++;
         watch->busy[i] = !look_waits(&look, master->workers[i].pid, &unreadable) && !unreadable;
         watch->blind_busy += watch->busy[i];
     }
+}
+
+static void look_at_blind(struct master *master)
+{
+    struct load_watch *watch = &master->load;
+    forget_busy(watch, master->policy.slot_count);
+    watch->blind = watch->blind_busy = 0;
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        look_at_blind_of(master, &bound->listener);
     watch->blind_ms = clock_now_ms();
 }
 
@@ -284,15 +292,26 @@ void load_init(struct master *master)
     watch->knock.data = master;
 }
 
+void load_watch(struct master *master, const struct listener *listener)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT};
+    if (epoll_ctl(master->load.epoll, EPOLL_CTL_ADD, listener->fd, &event))
+        log_error("the listener cannot be watched: %s; a pool without workers stays so", strerror(errno));
+}
+
+/* Closing it would not do: workers have the same socket. */
+void load_unwatch(struct master *master, const struct listener *listener)
+{
+    (void)epoll_ctl(master->load.epoll, EPOLL_CTL_DEL, listener->fd, NULL);
+}
+
 void load_start(struct master *master)
 {
     struct load_watch *watch = &master->load;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT};
     watch->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (watch->epoll < 0 || epoll_ctl(watch->epoll, EPOLL_CTL_ADD, master->listener.fd, &event)) {
-        log_error("the listener cannot be watched: %s; a pool without workers stays so", strerror(errno));
+    load_watch(master, &listeners_current(master)->listener);
+    if (watch->epoll < 0)
         return;
-    }
     ev_io_set(&watch->knock, watch->epoll, EV_READ);
     ev_io_start(master->loop, &watch->knock);
     run_after(master, 0);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct listener;
 struct master;
 
 struct load_watch {
@@ -43,6 +44,10 @@ struct load_watch {
 void load_init(struct master *master);
 void load_start(struct master *master);
 void load_stop(struct master *master);
+
+/* There is another listener; one is about to be closed. */
+void load_watch(struct master *master, const struct listener *listener);
+void load_unwatch(struct master *master, const struct listener *listener);
 
 /* A worker has woken the master, for it has taken the last idle place. */
 void load_wake(struct master *master);

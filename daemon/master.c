@@ -35,7 +35,8 @@ static void *grow(void *items, size_t count, size_t size)
 static void reserve(struct master *master, int64_t workers)
 {
     uint32_t old_count = master->policy.slot_count;
-    uint32_t count = policy_slots_for(&master->settings, workers);
+    uint32_t places = listeners_count(&master->listeners);
+    uint32_t count = policy_slots_for(&master->settings, workers, places ? places : 1);
     if (count <= old_count)
         return;
     master->workers = grow(master->workers, count, sizeof *master->workers);
@@ -103,6 +104,7 @@ static void happens(struct master *master, const struct event *happened)
     }
     master->events.count = 0;
     master->stepping = false;
+    listeners_prune(master);
     set_deadline(master);
     announce_workers(master);
     hooks_workers(master);
@@ -135,8 +137,9 @@ void master_note(struct master *master, int state_result)
 
 void master_orphans_gone(struct master *master)
 {
-    if (master->listener.address.storage.ss_family != AF_UNIX)
-        listener_alone(&master->listener);
+    for (struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        if (bound->listener.address.storage.ss_family != AF_UNIX)
+            listener_alone(&bound->listener);
     master_end_if_done(master);
 }
 
@@ -148,7 +151,8 @@ void master_end_if_done(struct master *master)
 
 bool master_shares_listener(const struct master *master)
 {
-    return upgrade_leaves_listener(master) || inherit_shares(master);
+    const struct bound *bound = listeners_at(&master->listeners, master->policy.place);
+    return (bound && bound->listener.foreign) || upgrade_leaves_listener(master) || inherit_shares(master);
 }
 
 void master_scale(struct master *master, int64_t number, bool relative)
@@ -161,10 +165,10 @@ void master_scale(struct master *master, int64_t number, bool relative)
     master_event(master, relative ? EVENT_SCALE_BY : EVENT_SCALE_TO, 0, number);
 }
 
-void master_settings(struct master *master, enum event_type event)
+void master_settings(struct master *master, enum event_type event, uint64_t place)
 {
     reserve(master, master->policy.wanted);
-    master_event(master, event, 0, 0);
+    master_event(master, event, 0, (int64_t)place);
     requests_limit(master);
     load_adjust(master);
     weigh_start(master);
@@ -224,8 +228,9 @@ static int open_state(struct master *master, struct problem *problem)
 
 static int publish_state(struct master *master, struct problem *problem)
 {
-    orphans_find_by_name(&master->orphans, &master->listener);
-    master_note(master, orphans_record(&master->orphans, &master->listener, &master->state));
+    const struct listener *listener = &listeners_current(master)->listener;
+    orphans_find_by_name(&master->orphans, listener);
+    master_note(master, orphans_record(&master->orphans, listener, &master->state));
     return state_publish(&master->state, problem);
 }
 
@@ -305,17 +310,18 @@ static void init(struct master *master, const struct conf *conf, struct announce
         .live = conf,
         .settings = *conf_settings(conf),
         .name = conf_text(conf, SETTING_ID_NAME),
-        .listener = *passed,
         .pages = PAGES_INIT,
         .state = STATE_INIT,
         .control = {.listener = LISTENER_INIT},
         .announce = announce,
         .inheritance = inheritance,
     };
-    *passed = (struct listener)LISTENER_INIT;
     /* So that the pools of a host do not recycle in step. */
     uint64_t seed = (uint64_t)clock_now_ms() ^ (uint64_t)getpid() << 32;
     versions_init(&master->versions, inherit_generation(inheritance), conf);
+    listeners_init(&master->listeners);
+    listeners_room(&master->listeners)->listener = *passed;
+    *passed = (struct listener)LISTENER_INIT;
     policy_init(&master->policy, &master->settings, NULL, 0, seed);
     inherit_policy(master);
     reserve(master, master->policy.floor > master->settings.workers_max ? master->policy.floor
@@ -337,18 +343,16 @@ static void init(struct master *master, const struct conf *conf, struct announce
     hooks_init(master);
 }
 
-/* Whether the listener is what the workers of a former master have, too. */
-static bool serves_former(const struct master *master)
+/* The listener from which others go on serving, if there is one: those of a former master, when a start has
+ * failed, or those of the other master of an upgrade. */
+static struct bound *shared_with_others(const struct master *master)
 {
     const struct listener *former = orphans_listener(&master->orphans);
-    return former && former->cookie == master->listener.cookie;
-}
-
-/* Whether others go on serving from the listener: those of a former master, when a start has failed, or those
- * of the other master of an upgrade. */
-static bool serve_others(const struct master *master)
-{
-    return (master->orphans.left > 0 && serves_former(master)) || master_shares_listener(master);
+    struct bound *first = listeners_at(&master->listeners, 0);
+    if (master_shares_listener(master))
+        return listeners_at(&master->listeners, master->policy.place);
+    return master->orphans.left > 0 && first && former && former->cookie == first->listener.cookie ? first
+                                                                                                   : NULL;
 }
 
 /* One that even SIGKILL has not ended, or an orphan from now on. */
@@ -381,9 +385,10 @@ static void fini(struct master *master)
     else if (master->pidfile)
         pidfile_remove(master->pidfile, getpid());
     free(master->pidfile);
-    if (serve_others(master))
-        listener_leave(&master->listener);
-    listener_close(&master->listener);
+    struct bound *shared = shared_with_others(master);
+    if (shared)
+        listener_leave(&shared->listener);
+    listeners_fini(&master->listeners);
     state_close(&master->state, master->orphans.left == 0);
     orphans_fini(master);
     control_close(&master->control);
@@ -416,7 +421,9 @@ static void serve(struct master *master)
     /* Children of workers whose parent has gone come to us, so that nobody is left behind unseen. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     title_set("fcgipool: master %s", master->name);
-    log_info("pool %s: master pid %ld listens on %s", master->name, (long)getpid(), master->address);
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&listeners_current(master)->listener.address, address, sizeof address);
+    log_info("pool %s: master pid %ld listens on %s", master->name, (long)getpid(), address);
     ev_periodic_start(master->loop, &master->never);
     orphans_start(master);
     control_start(&master->control, master);

@@ -16,8 +16,8 @@
 #include "daemon/guard.h"
 #include "daemon/hooks.h"
 #include "daemon/inherit.h"
-#include "daemon/kernel/listener.h"
 #include "daemon/kernel/state.h"
+#include "daemon/listeners.h"
 #include "daemon/load.h"
 #include "daemon/orphans.h"
 #include "daemon/pages.h"
@@ -51,8 +51,7 @@ struct master {
     struct settings settings;        /* in effect */
     const char *name;                /* borrowed from conf, as is the next */
     char *pidfile;                   /* owned; NULL: none, or not yet written */
-    struct listener listener;
-    char address[160]; /* of the listener, for logs and status */
+    struct listeners listeners;
 
     struct policy policy;
     struct actions actions;
@@ -81,9 +80,8 @@ struct master {
     ev_timer look_retired;  /* while workers retire: have they no request in hand? */
     ev_timer weigh;         /* while max_memory is set: who is too large? */
     uint32_t weighed;       /* the slot that was last looked at closely */
-    ev_timer look_queue;    /* while the pool stops: is the queue empty? */
+    ev_timer look_queue;    /* while connections are refused: is the queue empty? */
     ev_periodic never;      /* keeps libev from waking up by itself */
-    unsigned queue_empty_looks;
 
     struct rlimit descriptors;     /* RLIMIT_NOFILE as it was, for the workers */
     struct log_limit limit_starts; /* repeated troubles, each rate-limited by itself */
@@ -117,8 +115,8 @@ void master_orphans_gone(struct master *master);
 /* Ends the loop when the pool has stopped and nobody is left to be waited for. */
 void master_end_if_done(struct master *master);
 
-/* The other master of an upgrade serves from our listener, too: what waits there does not wait for us alone.
- */
+/* The other master of an upgrade serves from our listener, too, or others keep it for who comes after us:
+ * what waits there does not wait for us alone. */
 bool master_shares_listener(const struct master *master);
 
 /* Scaling by hand: asks for `number` workers, or for `number` more when `relative`; within
@@ -126,7 +124,7 @@ bool master_shares_listener(const struct master *master);
 void master_scale(struct master *master, int64_t number, bool relative);
 
 /* The settings have new values: makes room for what they ask for, and tells the policy by `event`, SETTINGS
- * or ROLL_OUT. */
-void master_settings(struct master *master, enum event_type event);
+ * or ROLL_OUT with the `place` of the new generation. */
+void master_settings(struct master *master, enum event_type event, uint64_t place);
 
 #endif

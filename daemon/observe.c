@@ -91,28 +91,37 @@ static void report_ready(struct master *master, uint32_t slot, int64_t age_ms)
     load_ready(master, slot);
 }
 
+/* Those who are to accept from one listener. Returns when to look again, NEVER_MS: all have come to it. */
+static int64_t look_at_starts(struct master *master, const struct listener *listener)
+{
+    int64_t next_ms = NEVER_MS;
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = listener};
+    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
+        const struct slot *slot = &master->policy.slots[i];
+        if (slot->state != SLOT_STARTING || master->workers[i].listener != listener)
+            continue;
+        int64_t age_ms = clock_now_ms() - slot->spawned_ms;
+        if (serves(master, &look, i, age_ms))
+            report_ready(master, i, age_ms);
+        else if (age_ms / 4 < next_ms)
+            next_ms = age_ms / 4;
+    }
+    return next_ms;
+}
+
 static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
-    int64_t next_ms = START_LOOK_MAX_MS;
-    bool any = false;
-    __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
+    int64_t next_ms = NEVER_MS;
     (void)events;
-    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
-        const struct slot *slot = &master->policy.slots[i];
-        if (slot->state != SLOT_STARTING || !master->workers[i].pid)
-            continue;
-        int64_t age_ms = clock_now_ms() - slot->spawned_ms;
-        if (serves(master, &look, i, age_ms)) {
-            report_ready(master, i, age_ms);
-            continue;
-        }
-        any = true;
-        if (age_ms / 4 < next_ms)
-            next_ms = age_ms / 4;
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));) {
+        int64_t look_ms = look_at_starts(master, &bound->listener);
+        next_ms = look_ms < next_ms ? look_ms : next_ms;
     }
-    if (any)
-        run_again(loop, timer, next_ms > START_LOOK_MIN_MS ? next_ms : START_LOOK_MIN_MS);
+    if (next_ms == NEVER_MS)
+        return;
+    next_ms = next_ms < START_LOOK_MAX_MS ? next_ms : START_LOOK_MAX_MS;
+    run_again(loop, timer, next_ms > START_LOOK_MIN_MS ? next_ms : START_LOOK_MIN_MS);
 }
 
 void observe_starts(struct master *master)
@@ -127,35 +136,60 @@ void observe_starts_now(struct master *master)
 
 /* ---- the queue ---- */
 
-static void look_queue(struct master *master, unsigned looks_needed)
+static bool is_unix(const struct bound *bound)
 {
-    if (listener_is_empty(&master->listener))
-        master->queue_empty_looks++;
-    else
-        master->queue_empty_looks = 0;
-    if (listener_queued(&master->listener) > 0)
-        master_event(master, EVENT_QUEUE_WAITING, 0, 0);
-    if (master->queue_empty_looks >= looks_needed)
-        master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
+    return bound->listener.address.storage.ss_family == AF_UNIX;
 }
 
-static bool is_unix(const struct master *master)
+/* One that refuses, and in which something may wait. */
+static bool is_to_drain(const struct bound *bound)
 {
-    return master->listener.address.storage.ss_family == AF_UNIX;
+    return bound->listener.refused_ms && !bound->drained;
+}
+
+static bool any_to_drain(const struct master *master)
+{
+    if (master->policy.state >= POOL_STOPPING && !master->policy.draining)
+        return false;
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        if (is_to_drain(bound))
+            return true;
+    return false;
+}
+
+static void look_queue(struct master *master, struct bound *bound)
+{
+    bound->empty_looks = listener_is_empty(&bound->listener) ? bound->empty_looks + 1 : 0;
+    if (listener_queued(&bound->listener) > 0)
+        master_event(master, EVENT_QUEUE_WAITING, 0, (int64_t)bound->place);
+    bound->drained = bound->empty_looks >= (is_unix(bound) ? 1 : TCP_EMPTY_LOOKS);
+    if (!bound->drained || (master->policy.draining && !any_to_drain(master)))
+        return;
+    master_event(master, EVENT_DRAINED, 0, (int64_t)bound->place);
+    if (bound->listener.fd >= 0 && master->policy.state < POOL_STOPPING)
+        listener_end(&bound->listener);
+}
+
+static void look_queues(struct master *master, bool unix_only)
+{
+    for (struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        if (is_to_drain(bound) && (is_unix(bound) || !unix_only))
+            look_queue(master, bound);
+    if (master->policy.draining && !any_to_drain(master))
+        master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
 }
 
 static void on_look_queue(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
     (void)events;
-    look_queue(master, is_unix(master) ? 1 : TCP_EMPTY_LOOKS);
-    if (master->policy.draining)
+    look_queues(master, false);
+    if (any_to_drain(master))
         run_again(loop, timer, QUEUE_LOOK_MS);
 }
 
 void observe_queue(struct master *master)
 {
-    master->queue_empty_looks = 0;
     run_again(master->loop, &master->look_queue, 0);
 }
 
@@ -170,8 +204,8 @@ void observe_last(struct master *master, uint32_t slot)
 
 void observe_exits(struct master *master)
 {
-    if (master->policy.draining && is_unix(master))
-        look_queue(master, 1);
+    if (any_to_drain(master))
+        look_queues(master, true);
 }
 
 /* ---- all ---- */

@@ -1,7 +1,7 @@
 /*
  * What the master sees of starting workers and of its queue, as long as it needs to know: timers that run
- * only while workers start or the pool stops. Workers with the library say when they accept; the others are
- * looked at from outside.
+ * only while workers start, or the pool stops or moves. Workers with the library say when they accept; the
+ * others are looked at from outside.
  */
 #ifndef FCGIPOOL_DAEMON_OBSERVE_H
 #define FCGIPOOL_DAEMON_OBSERVE_H
@@ -22,7 +22,8 @@ void observe_starts_now(struct master *master);
 /* A worker has ended: what is to be said of it before its exit is reported. */
 void observe_last(struct master *master, uint32_t slot);
 
-/* Until nothing waits in the listener: QUEUE_WAITING while something does, QUEUE_EMPTY in the end. */
+/* Until nothing waits in the listeners that refuse connections: QUEUE_WAITING while something does, DRAINED
+ * of each, and in a stop QUEUE_EMPTY in the end. */
 void observe_queue(struct master *master);
 
 /* To be called before exits are reported: on a unix listener that refuses, an empty queue makes workers leave

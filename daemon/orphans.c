@@ -34,14 +34,31 @@ static bool is_used(const struct orphans *orphans, size_t former)
     return false;
 }
 
+static bool is_among(const struct listener *listeners, size_t count, uint64_t cookie)
+{
+    for (size_t i = 0; i < count; i++)
+        if (listeners[i].cookie == cookie)
+            return true;
+    return false;
+}
+
+size_t orphans_sockets(const struct orphans *orphans, const struct listener *ours, size_t count,
+                       struct listener **ret_sockets)
+{
+    size_t own_count = count;
+    struct listener *sockets = memory_must(calloc(count + orphans->former_count, sizeof *sockets));
+    memcpy(sockets, ours, count * sizeof *sockets);
+    for (size_t i = 0; i < orphans->former_count; i++)
+        if (!is_among(ours, own_count, orphans->formers[i].cookie) && is_used(orphans, i))
+            sockets[count++] = orphans->formers[i];
+    *ret_sockets = sockets;
+    return count;
+}
+
 static int record_sockets(const struct orphans *orphans, const struct listener *listener, struct state *state)
 {
-    size_t count = 1;
-    struct listener *sockets = memory_must(calloc(orphans->former_count + 1, sizeof *sockets));
-    sockets[0] = *listener;
-    for (size_t i = 0; i < orphans->former_count; i++)
-        if (orphans->formers[i].cookie != listener->cookie && is_used(orphans, i))
-            sockets[count++] = orphans->formers[i];
+    struct listener *sockets;
+    size_t count = orphans_sockets(orphans, listener, 1, &sockets);
     int result = state_name_sockets(state, sockets, count);
     free(sockets);
     return result;
@@ -306,20 +323,21 @@ static void let_run(const struct orphan *orphan)
 void orphans_start(struct master *master)
 {
     struct orphans *orphans = &master->orphans;
+    const struct listener *listener = &listeners_current(master)->listener;
     char names[160];
     if (orphans->former_count)
-        orphans->shared = orphans->formers[0].cookie == master->listener.cookie;
+        orphans->shared = orphans->formers[0].cookie == listener->cookie;
     ev_init(&orphans->timer, on_timer);
     orphans->timer.data = master;
     if (orphans->left == 0) {
         for (size_t i = orphans->shared; i < orphans->former_count; i++)
             if (!orphans->formers[i].foreign && !listener_exists(&orphans->formers[i]))
-                clear_path(&orphans->formers[i], &master->listener);
+                clear_path(&orphans->formers[i], listener);
         close_formers(orphans);
         return;
     }
     for (size_t i = orphans->shared; i < orphans->former_count; i++)
-        refuse(&orphans->formers[i], &master->listener);
+        refuse(&orphans->formers[i], listener);
     orphans_names(orphans, names, sizeof names);
     log_warning("%zu workers of a former master, which has died, %s: pid %s", orphans->left,
                 orphans->shared ? "serve on until others do"
@@ -347,7 +365,7 @@ void orphans_adopt(struct master *master, const char *path)
     if (orphans_find_recorded(orphans, path, &problem))
         log_warning("%s", problem.text);
     for (size_t i = 0; i < orphans->count; i++)
-        if (orphans->formers[orphans->items[i].former].cookie == master->listener.cookie)
+        if (orphans->formers[orphans->items[i].former].cookie == listeners_current(master)->listener.cookie)
             master_note(master, record(orphans, &orphans->items[i], &master->state));
     orphans_start(master);
     orphans_notify(master);

@@ -66,6 +66,11 @@ const struct listener *orphans_listener(const struct orphans *orphans);
 /* How many sockets of theirs stay at this TCP address, for they could not be taken over. */
 unsigned orphans_beside(const struct orphans *orphans, const struct address *address);
 
+/* The `count` sockets in `ours`, and after them those that orphans accept from. Returns how many; owned by
+ * the caller, who closes none of them. */
+size_t orphans_sockets(const struct orphans *orphans, const struct listener *ours, size_t count,
+                       struct listener **ret_sockets);
+
 /* Writes the sockets, our `listener` first, and them into a new state file, so that the death of this master,
  * too, loses nobody. A group without its leader is no record: it is found by what it holds. Returns 0 or
  * -errno. */

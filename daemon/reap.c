@@ -167,12 +167,12 @@ static int kill_stray(pid_t pid, void *context)
     return 0;
 }
 
-void reap_strays(struct master *master)
+static void reap_strays_of(struct master *master, const struct listener *listener)
 {
     const pid_t heir = upgrade_has_heir(master) ? master->upgrade.pid : 0;
     const struct timespec pause = {.tv_nsec = 1000000};
     for (int round = 0; round < STRAY_ROUNDS; round++) {
-        struct strays strays = {.listener = &master->listener, .heir = heir};
+        struct strays strays = {.listener = listener, .heir = heir};
         if (proc_each_child(getpid(), kill_stray, &strays) < 0 || strays.count == 0)
             return;
         for (int waits = 0; strays.count > 0 && waits < STRAY_WAIT_MS; waits++) {
@@ -181,4 +181,10 @@ void reap_strays(struct master *master)
             nanosleep(&pause, NULL);
         }
     }
+}
+
+void reap_strays(struct master *master)
+{
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        reap_strays_of(master, &bound->listener);
 }

@@ -45,12 +45,12 @@ static bool is_for_upgrade(enum setting_id id)
     return id != SETTING_ID_NAME && id != SETTING_ID_CONTROL_SOCKET && id != SETTING_ID_daemon;
 }
 
-/* Names it. Returns whether it has. */
+/* Names it, but for the address (name_move). Returns whether it has. */
 static bool name_change(const struct master *master, const struct conf *new, enum setting_id id)
 {
     const struct setting *setting = &settings_table[id];
-    bool waits = setting->reload == RELOAD_RESTART || setting->reload == RELOAD_LISTEN;
-    if (conf_equal(waits ? master->conf : master->live, new, id))
+    bool waits = setting->reload == RELOAD_RESTART;
+    if (setting->reload == RELOAD_LISTEN || conf_equal(waits ? master->conf : master->live, new, id))
         return false;
     if (waits)
         log_warning("reload: %s has changed, which needs a restart%s; it stays as it was", setting->path,
@@ -61,15 +61,27 @@ static bool name_change(const struct master *master, const struct conf *new, enu
     return !waits;
 }
 
-/* The settings of class LIVE; the policy is told by `event`. */
-static void put_in_effect(struct master *master, const struct conf *conf, enum event_type event)
+static bool name_move(const struct master *master, uint64_t place)
+{
+    char from[ADDRESS_TEXT_SIZE], to[ADDRESS_TEXT_SIZE];
+    if (place == master->policy.place)
+        return false;
+    address_format(&listeners_current(master)->listener.address, from, sizeof from);
+    address_format(&listeners_at(&master->listeners, place)->listener.address, to, sizeof to);
+    log_info("reload: listen: the pool moves to %s; %s goes on until all workers serve there", to, from);
+    return true;
+}
+
+/* The settings of class LIVE; the policy is told by `event`, ROLL_OUT of workers at `place`. */
+static void put_in_effect(struct master *master, const struct conf *conf, enum event_type event,
+                          uint64_t place)
 {
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         if (settings_table[id].reload == RELOAD_LIVE && setting_is_number(&settings_table[id]))
             settings_set(&master->settings, id, settings_get(conf_settings(conf), id));
     master->live = conf;
     logs_configure(master, conf);
-    master_settings(master, event);
+    master_settings(master, event, place);
 }
 
 /* ---- how it goes ---- */
@@ -108,7 +120,8 @@ static void refuse(struct reload *reload, int code, const char *reason)
 }
 
 /* What may be impossible comes first, and changes nothing if it is. */
-static int prepare(struct master *master, const struct conf *new, struct problem *problem)
+static int prepare(struct master *master, const struct conf *new, uint64_t *ret_place,
+                   struct problem *problem)
 {
     const char *observe = conf_text(new, SETTING_ID_OBSERVE);
     struct problem unused;
@@ -121,7 +134,7 @@ static int prepare(struct master *master, const struct conf *new, struct problem
     int result = logs_change(master, new, problem);
     if (result)
         return result;
-    result = listen_adjust(master, new, problem);
+    result = listen_prepare(master, new, ret_place, problem);
     if (result)
         (void)!logs_change(master, master->live, &unused);
     return result;
@@ -135,11 +148,11 @@ static void remember_floor(struct master *master)
         versions_of(&master->versions, policy->generation)->floor = policy->floor;
 }
 
-static void adopt(struct master *master, struct conf *new)
+static void adopt(struct master *master, struct conf *new, uint64_t place)
 {
     uint64_t generation = master->policy.generations + 1;
     bool number_changed = !conf_equal(master->live, new, SETTING_ID_workers_min);
-    unsigned changed = 0;
+    unsigned changed = name_move(master, place);
     for (enum setting_id id = 0; id < SETTING_IDS; id++)
         changed += name_change(master, new, id);
     log_info("reload: %u settings have changed; workers of generation %llu follow", changed,
@@ -147,7 +160,7 @@ static void adopt(struct master *master, struct conf *new)
     remember_floor(master);
     versions_add(&master->versions, generation, new);
     enter(&master->reload, RELOAD_TRYING);
-    put_in_effect(master, new, EVENT_ROLL_OUT);
+    put_in_effect(master, new, EVENT_ROLL_OUT, place);
     if (number_changed)
         master_scale(master, conf_settings(new)->workers_min, false);
     master->reload.floor = master->policy.floor;
@@ -156,8 +169,9 @@ static void adopt(struct master *master, struct conf *new)
     versions_prune(&master->versions, &master->policy, master->live);
 }
 
-/* Reads the file. Returns an exit code, with the reason. */
-static int read_anew(struct master *master, struct conf **ret_conf, struct problem *problem)
+/* Reads the file, and makes sure that its workers can be started. Returns an exit code, with the reason. */
+static int read_anew(struct master *master, struct conf **ret_conf, uint64_t *ret_place,
+                     struct problem *problem)
 {
     struct problems problems = PROBLEMS_INIT;
     int result = conf_reload(master->conf, &problems, ret_conf);
@@ -166,7 +180,7 @@ static int read_anew(struct master *master, struct conf **ret_conf, struct probl
     if (result)
         return problem_set(problem, EXIT_BAD_CONFIG, "the control file is not valid%s%s", fault ? ": " : "",
                            fault ? fault : "");
-    result = prepare(master, *ret_conf, problem);
+    result = prepare(master, *ret_conf, ret_place, problem);
     if (result)
         conf_free(*ret_conf);
     return result ? EXIT_FAILED : 0;
@@ -184,7 +198,7 @@ static void settle(struct master *master)
         log_error("reload: %s; it goes on being written to another file", problem.text);
     if (listen_adjust(master, former->conf, &problem))
         log_error("reload: %s; the listener stays as it is", problem.text);
-    put_in_effect(master, former->conf, EVENT_SETTINGS);
+    put_in_effect(master, former->conf, EVENT_SETTINGS, 0);
     master_scale(master, floor, false);
     master->reload.floor = master->policy.floor;
     changes_follow(master);
@@ -224,15 +238,16 @@ bool reload_is_held_up(const struct master *master)
 static int begin(struct master *master, struct problem *problem)
 {
     struct conf *new;
+    uint64_t place = 0;
     if (reload_is_held_up(master)) {
         problem_set(problem, EXIT_NOT_NOW,
                     "an upgrade is under way, which has two masters: let one of them leave");
         log_error("reload: %s", problem->text);
         return EXIT_NOT_NOW;
     }
-    int code = read_anew(master, &new, problem);
+    int code = read_anew(master, &new, &place, problem);
     if (code == 0)
-        adopt(master, new);
+        adopt(master, new, place);
     else if (is_under_way(master->reload.phase))
         log_error("reload: %s; the reload that is under way goes on", problem->text);
     else

@@ -2,8 +2,9 @@
  * Reload (SIGHUP, `fcgipool reload`): the control file is read again, and a new generation of workers is
  * started from it, one after the other before those that it replaces (pool/rollout.h). What does not validate
  * is not adopted: every fault is logged and the pool goes on as it was. Settings of reload class LIVE take
- * effect at once, and are taken back with a generation that fails; those of class LISTEN and RESTART that
- * have changed are named in the log, and stay as they were.
+ * effect at once, and are taken back with a generation that fails; another address is listened on beside the
+ * one before (daemon/listeners.h); those of class RESTART that have changed are named in the log, and stay as
+ * they were.
  */
 #ifndef FCGIPOOL_DAEMON_RELOAD_H
 #define FCGIPOOL_DAEMON_RELOAD_H

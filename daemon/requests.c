@@ -194,7 +194,7 @@ static void hang_up(struct glance *glance, uint32_t slot, const struct page_view
     struct silence silence = {.page = worker->page, .connection = c};
     double age = (double)(glance->now_ns - c->begun_ns) / 1e9;
     int result =
-        hangup_connection(&master->listener.address, worker->pid, c->pid, c->fd, is_silent_still, &silence);
+        hangup_connection(&worker->listener->address, worker->pid, c->pid, c->fd, is_silent_still, &silence);
     look_again(glance, glance->now_ns + RETRY_MS * MS);
     bool gone = result == -ESRCH || result == -EBADF || result == -ENOENT; /* it has ended meanwhile */
     if (gone || result == -EBUSY || !news)

@@ -29,12 +29,12 @@ static void wake(const struct page_view *view)
 }
 
 /* Whether somebody of the group has a connection in hand, seen by the library or not. */
-static bool holds_connections(const struct master *master, pid_t group)
+static bool holds_connections(const struct worker *worker)
 {
-    __attribute__((cleanup(look_fini))) struct look look = {.listener = &master->listener};
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = worker->listener};
     struct look_hold hold;
     look_once(&look);
-    return look_holds(&look, group, true, &hold) > 0;
+    return look_holds(&look, worker->pid, true, &hold) > 0;
 }
 
 /* Returns whether it goes on by its page. */
@@ -53,7 +53,7 @@ static bool drain(struct master *master, uint32_t slot, int64_t now_ms)
         wake(&view);
         break;
     case DRAIN_END:
-        if (!holds_connections(master, worker->pid))
+        if (!holds_connections(worker))
             (void)kill(-worker->pid, SIGTERM);
         break;
     case DRAIN_GIVE_UP:
@@ -82,7 +82,7 @@ static void bury_group(struct master *master, uint32_t slot)
 bool retirements_go_on(struct master *master, uint32_t slot)
 {
     struct worker *worker = &master->workers[slot];
-    if (master->policy.slots[slot].state != SLOT_RETIRING || !holds_connections(master, worker->pid))
+    if (master->policy.slots[slot].state != SLOT_RETIRING || !holds_connections(worker))
         return false;
     worker->headless = true;
     worker->retirement = (struct retirement){.group = worker->pid, .headless = true};
@@ -99,16 +99,28 @@ static int soonest(int a_ms, int b_ms)
     return a_ms < 0 ? b_ms : b_ms < 0 ? a_ms : a_ms < b_ms ? a_ms : b_ms;
 }
 
+/* Those who accept from one listener: to be looked at by the kernel way. */
+static int tick(const struct bound *bound, struct worker *const *unseen, size_t unseen_count, int64_t now_ms)
+{
+    size_t count = 0;
+    struct retirement **retirements = memory_must(calloc(unseen_count, sizeof(struct retirement *)));
+    for (size_t i = 0; i < unseen_count; i++)
+        if (unseen[i]->listener == &bound->listener)
+            retirements[count++] = &unseen[i]->retirement;
+    int next_ms = count ? retire_tick(retirements, count, &bound->listener, now_ms) : -1;
+    free(retirements);
+    return next_ms;
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
-    uint32_t slot_count = master->policy.slot_count;
     int64_t now_ms = clock_now_ms();
     size_t count = 0;
     int next_ms = -1;
     (void)events;
-    struct retirement **unseen = memory_must(calloc(slot_count, sizeof(struct retirement *)));
-    for (uint32_t i = 0; i < slot_count; i++) {
+    struct worker **unseen = memory_must(calloc(master->policy.slot_count, sizeof(struct worker *)));
+    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
         struct worker *worker = &master->workers[i];
         if (worker->headless && has_ended(worker)) {
             bury_group(master, i);
@@ -119,10 +131,10 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
         if (drain(master, i, now_ms))
             next_ms = DRAIN_LOOK_MS;
         else
-            unseen[count++] = &worker->retirement;
+            unseen[count++] = worker;
     }
-    if (count)
-        next_ms = soonest(next_ms, retire_tick(unseen, count, &master->listener, now_ms));
+    for (const struct bound *bound = NULL; count && (bound = listeners_next(&master->listeners, bound));)
+        next_ms = soonest(next_ms, tick(bound, unseen, count, now_ms));
     free(unseen);
     if (next_ms >= 0) {
         ev_timer_set(timer, next_ms / 1000.0, 0.0);

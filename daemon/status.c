@@ -11,12 +11,32 @@
 
 static json_t *queue_json(const struct master *master)
 {
+    const struct bound *current = listeners_current(master);
     uint32_t queued, limit;
-    if (listener_queue(&master->listener, &queued, &limit))
+    if (listener_queue(&current->listener, &queued, &limit))
         return json_null();
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        queued += bound != current ? listener_queued(&bound->listener) : 0;
     uint32_t peak = queued > master->load.queue_peak ? queued : master->load.queue_peak;
     return json_pack("{s:I,s:I,s:I}", "now", (json_int_t)queued, "limit", (json_int_t)limit, "peak",
                      (json_int_t)peak);
+}
+
+static json_t *address_json(const struct bound *bound)
+{
+    char address[ADDRESS_TEXT_SIZE];
+    address_format(&bound->listener.address, address, sizeof address);
+    return json_string(address);
+}
+
+/* Where the pool listens besides, for it moves. */
+static json_t *others_json(const struct master *master)
+{
+    json_t *others = json_array();
+    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
+        if (bound->place != master->policy.place)
+            json_array_append_new(others, address_json(bound));
+    return others;
 }
 
 static json_t *counters_json(const struct master *master)
@@ -155,23 +175,24 @@ json_t *status_json(const struct master *master)
     const struct policy *policy = &master->policy;
     int64_t low, high;
     policy_scale_range(policy, &low, &high);
-    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:I}", //
-                             "v", 1,                                                                  //
-                             "name", master->name,                                                    //
-                             "pid", (int)getpid(),                                                    //
-                             "state", pool_state_name(policy->state),                                 //
-                             "file", conf_file(master->conf),                                         //
-                             "listen", master->address,                                               //
-                             "generation", (json_int_t)policy->generation,                            //
-                             "wanted", (json_int_t)policy->wanted,                                    //
-                             "floor", (json_int_t)policy->floor,                                      //
-                             "min", (json_int_t)policy->settings->workers_min,                        //
-                             "max", (json_int_t)policy->settings->workers_max,                        //
-                             "saturated", policy->saturation.lasts,                                   //
-                             "memory_short", master->guard.tight,                                     //
-                             "queue", queue_json(master),                                             //
-                             "counters", counters_json(master),                                       //
-                             "workers", workers_json(master),                                         //
+    json_t *json = json_pack("{s:i,s:s,s:i,s:s,s:s,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:b,s:b,s:o,s:o,s:o,s:I}", //
+                             "v", 1,                                                                      //
+                             "name", master->name,                                                        //
+                             "pid", (int)getpid(),                                                        //
+                             "state", pool_state_name(policy->state),                                     //
+                             "file", conf_file(master->conf),                                             //
+                             "listen", address_json(listeners_current(master)),                           //
+                             "listen_besides", others_json(master),                                       //
+                             "generation", (json_int_t)policy->generation,                                //
+                             "wanted", (json_int_t)policy->wanted,                                        //
+                             "floor", (json_int_t)policy->floor,                                          //
+                             "min", (json_int_t)policy->settings->workers_min,                            //
+                             "max", (json_int_t)policy->settings->workers_max,                            //
+                             "saturated", policy->saturation.lasts,                                       //
+                             "memory_short", master->guard.tight,                                         //
+                             "queue", queue_json(master),                                                 //
+                             "counters", counters_json(master),                                           //
+                             "workers", workers_json(master),                                             //
                              "orphans", (json_int_t)master->orphans.left);
     add_work(json, master);
     json_object_set_new(json, "reload", reload_json(master));

@@ -113,7 +113,7 @@ static void lose(struct master *master)
     struct upgrade *upgrade = &master->upgrade;
     upgrade->phase = UPGRADE_LEAVING;
     if (upgrade->asked)
-        listen_refuse(master);
+        listen_refuse(master, true);
     upgrade->asked = false;
 }
 
@@ -126,8 +126,8 @@ static void lose_suddenly(struct master *master)
         log_error(
             "upgrade: the new master, pid %ld, has died, and this one had begun to leave: the pool stops",
             (long)upgrade->pid);
-        if (upgrade->shared && !master->listener.foreign)
-            (void)!listener_refuse(&master->listener);
+        if (upgrade->shared)
+            (void)!listener_refuse(&listeners_current(master)->listener);
     }
     lose(master);
 }
@@ -242,6 +242,8 @@ static int refuse(const struct master *master, struct problem *problem)
         return problem_set(problem, EXIT_NOT_NOW, "the pool is paused; resume it first");
     if (reload_is_under_way(&master->reload))
         return problem_set(problem, EXIT_NOT_NOW, "a reload is under way");
+    if (listeners_count(&master->listeners) > 1)
+        return problem_set(problem, EXIT_NOT_NOW, "the pool is about to leave an address");
     return 0;
 }
 

@@ -35,7 +35,8 @@ void upgrade_add_floor(json_t *json, const struct policy *policy)
 static json_t *will_json(const struct master *master)
 {
     const struct policy *policy = &master->policy;
-    const char *passed = master->listener.foreign ? conf_text(master->conf, SETTING_ID_LISTEN) : NULL;
+    const char *passed =
+        listeners_current(master)->listener.foreign ? conf_text(master->conf, SETTING_ID_LISTEN) : NULL;
     json_t *will = json_pack("{s:i,s:I,s:I,s:I,s:b,s:s?,s:s?,s:o,s:o}",           //
                              "v", 1,                                              //
                              "pid", (json_int_t)getpid(),                         //
@@ -44,7 +45,7 @@ static json_t *will_json(const struct master *master)
                              "leaves", master->upgrade.leaves,                    //
                              "pidfile", master->pidfile, "passed", passed,        //
                              "control", identity_json(&master->control.listener), //
-                             "listener", identity_json(&master->listener));
+                             "listener", identity_json(&listeners_current(master)->listener));
     upgrade_add_floor(will, policy);
     return will;
 }
@@ -116,10 +117,11 @@ static int run_tied(struct master *master, const int link[2], const int pipe[2],
     int err __attribute__((cleanup(close_fd))) = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (out < 0 || err < 0)
         return problem_set(problem, -errno, "the new master could not be started: %s", strerror(errno));
+    const struct listener *listener = &listeners_current(master)->listener;
     const int fds[HANDOVER_FDS] = {
         [HANDOVER_LINK] = link[1],
-        [HANDOVER_LISTENER] = master->listener.fd,
-        [HANDOVER_LISTENER_LOCK] = master->listener.lock_fd,
+        [HANDOVER_LISTENER] = listener->fd,
+        [HANDOVER_LISTENER_LOCK] = listener->lock_fd,
         [HANDOVER_CONTROL] = master->control.listener.fd,
         [HANDOVER_CONTROL_LOCK] = master->control.listener.lock_fd,
         [HANDOVER_STDOUT] = out,

@@ -3,6 +3,7 @@
 
 #include "daemon/base/memory.h"
 #include "pool/assert.h"
+#include "pool/move.h"
 
 #include <stdlib.h>
 
@@ -35,7 +36,7 @@ struct version *versions_of(const struct versions *versions, uint64_t generation
 static bool is_wanted(const struct policy *policy, uint64_t generation)
 {
     return generation == policy->generation || generation == policy->candidate ||
-           generation == policy->fallback;
+           generation == policy->fallback || move_starts(policy, generation);
 }
 
 void versions_prune(struct versions *versions, const struct policy *policy, const struct conf *live)

@@ -14,9 +14,10 @@ struct worker {
     bool headless;         /* retired; the leader has gone, others of the group still have requests in hand */
     struct output *output; /* owned; NULL without a process, or when it has our own */
     struct page *page;     /* mapped; owned; NULL: none was given to it */
-    bool must_tell;        /* "observe": "preload": without the library it does not count as serving */
-    bool overdue;          /* the policy was told that a request is older than `timeout` */
-    struct drain drain;    /* these two are meaningful while the slot is RETIRING */
+    const struct listener *listener; /* that it accepts from; as long as there is a process */
+    bool must_tell;     /* "observe": "preload": without the library it does not count as serving */
+    bool overdue;       /* the policy was told that a request is older than `timeout` */
+    struct drain drain; /* these two are meaningful while the slot is RETIRING */
     struct retirement retirement;
 };
 

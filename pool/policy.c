@@ -3,6 +3,7 @@
 #include "pool/policy.h"
 
 #include "pool/assert.h"
+#include "pool/move.h"
 #include "pool/policy_act.h"
 #include "pool/policy_balance.h"
 #include "pool/policy_want.h"
@@ -94,7 +95,8 @@ static void on_ready(struct policy *policy, const struct event *event, struct ac
     policy_move(policy, slot, SLOT_STEP_READY, event->now_ms + POLICY_PROBATION_MS);
     if (rollout_is_canary(policy, slot))
         rollout_proved(policy, event->now_ms, actions);
-    backoff_accepted(&policy->backoff);
+    if (!move_is_apart(policy, slot))
+        backoff_accepted(&policy->backoff);
 }
 
 /* What a worker does tells of those to come. */
@@ -109,7 +111,9 @@ static void start_failed(struct policy *policy, const struct slot *slot, enum re
     policy->stats.start_failed++;
     if (rollout_is_canary(policy, slot))
         rollout_failed(policy, reason, actions);
-    else if (is_of_now(policy, slot))
+    else if (move_is_apart(policy, slot))
+        move_failed(policy, slot, now_ms);
+    else
         backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
 }
 
@@ -117,13 +121,16 @@ static void start_failed(struct policy *policy, const struct slot *slot, enum re
 static void left_unasked(struct policy *policy, const struct slot *slot, enum exit_cause cause,
                          int64_t now_ms)
 {
-    bool young = is_of_now(policy, slot) && (slot->state == SLOT_STARTING || slot->deadline_ms != NEVER_MS);
+    bool soon = slot->state == SLOT_STARTING || slot->deadline_ms != NEVER_MS;
+    bool young = soon && is_of_now(policy, slot);
     bool failed = cause == EXIT_CAUSE_CODE || cause == EXIT_CAUSE_SIGNAL;
     policy->stats.left += !failed;
     policy->stats.crashed += failed;
     policy->stats.crashed_code += cause == EXIT_CAUSE_CODE;
     policy->stats.crashed_signal += cause == EXIT_CAUSE_SIGNAL;
-    if (young && failed)
+    if (soon && cause != EXIT_CAUSE_SERVED && move_is_apart(policy, slot))
+        move_failed(policy, slot, now_ms);
+    else if (young && failed)
         backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
     else if (young && cause == EXIT_CAUSE_CLEAN)
         backoff_hold(&policy->backoff, policy->settings, now_ms);
@@ -247,6 +254,7 @@ static void on_settings(struct policy *policy, const struct event *event, struct
 {
     for (uint32_t i = 0; i < policy->slot_count; i++)
         limit_slot(policy, &policy->slots[i], event->now_ms);
+    move_limit(policy, event->now_ms);
     policy->backoff.until_ms =
         earlier(policy->backoff.until_ms, event->now_ms + policy->settings->backoff_max_ms);
     policy_want(policy, policy->floor, event->now_ms, actions);
@@ -257,7 +265,7 @@ static void on_roll_out(struct policy *policy, const struct event *event, struct
 {
     if (policy->state >= POOL_STOPPING)
         return;
-    rollout_begin(policy, event->now_ms, actions);
+    rollout_begin(policy, (uint64_t)event->number, event->now_ms, actions);
     on_settings(policy, event, actions);
 }
 
@@ -279,9 +287,11 @@ static void end_rest(struct policy *policy, enum reason reason)
 
 static void on_resume(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    (void)event, (void)actions;
-    if (policy->resting && policy->state < POOL_STOPPING)
-        end_rest(policy, REASON_RESUME);
+    (void)actions;
+    if (!policy->resting || policy->state >= POOL_STOPPING)
+        return;
+    end_rest(policy, REASON_RESUME);
+    move_extend(policy, event->now_ms);
 }
 
 static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *actions)
@@ -336,7 +346,8 @@ static void on_stop(struct policy *policy, const struct event *event, struct act
 /* Who stops a paused pool does not want the requests lost that wait in it. */
 static void on_queue_waiting(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    (void)event, (void)actions;
+    (void)actions;
+    move_waits(policy, (uint64_t)event->number);
     if (policy->draining && policy->resting)
         end_rest(policy, REASON_QUEUE);
 }
@@ -345,6 +356,16 @@ static void on_queue_empty(struct policy *policy, const struct event *event, str
 {
     if (policy->draining)
         retire_all(policy, event->now_ms, actions);
+}
+
+/* In a stop that is not yet so at other addresses. */
+static void on_drained(struct policy *policy, const struct event *event, struct actions *actions)
+{
+    uint64_t place = (uint64_t)event->number;
+    if (place == policy->place)
+        policy->dry = policy->draining;
+    else
+        move_drained(policy, place, event->now_ms, actions);
 }
 
 static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *, struct actions *) = {
@@ -368,6 +389,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
     [EVENT_STOP_QUICK] = on_stop_quick,
     [EVENT_QUEUE_WAITING] = on_queue_waiting,
     [EVENT_QUEUE_EMPTY] = on_queue_empty,
+    [EVENT_DRAINED] = on_drained,
 };
 
 /* ---- time ---- */
@@ -380,7 +402,8 @@ static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, str
                      actions);
     } else if (slot->state == SLOT_SERVING) { /* probation is over */
         slot->deadline_ms = NEVER_MS;
-        backoff_reset(&policy->backoff);
+        if (!move_is_apart(policy, slot))
+            backoff_reset(&policy->backoff);
     } else if (slot->state == SLOT_RETIRING) {
         policy->stats.cut++;
         slot->reason = REASON_GRACEFUL_TIMEOUT;
@@ -396,6 +419,7 @@ static void expire_all(struct policy *policy, int64_t now_ms, struct actions *ac
 {
     if (policy->draining && policy->stop_deadline_ms <= now_ms)
         retire_all(policy, now_ms, actions);
+    move_expire(policy, now_ms, actions);
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
         if (slot->deadline_ms <= now_ms)
@@ -431,6 +455,7 @@ void policy_step(struct policy *policy, const struct event *event, struct action
     policy_want_pass(policy, event->now_ms, actions);
     rollout_turn(policy, event->now_ms, actions);
     policy_balance(policy, event->now_ms, actions);
+    move_turn(policy, event->now_ms, actions);
     rollout_end(policy, actions);
     enum pool_state state = state_now(policy);
     if (state != policy->state)
@@ -445,5 +470,6 @@ int64_t policy_deadline(const struct policy *policy)
         deadline_ms = earlier(deadline_ms, recycle_deadline(policy, &policy->slots[i]));
     }
     deadline_ms = earlier(deadline_ms, policy_want_deadline(policy));
+    deadline_ms = earlier(deadline_ms, move_deadline(policy));
     return earlier(deadline_ms, policy_balance_deadline(policy));
 }

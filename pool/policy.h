@@ -41,6 +41,21 @@ enum pool_state {
     POOL_STATES
 };
 
+/* So many addresses may be left at a time. */
+#define POLICY_DEPARTURES 7
+
+/* How the pool leaves an address. */
+struct departure {
+    uint64_t
+        generation; /* of workers that are started there, where that is needed; 0: nothing is left here */
+    uint64_t place;
+    bool whole;          /* the whole pool serves there until it does so at the address in effect */
+    bool refusing;       /* connections are refused; what waits is served */
+    bool waiting;        /* something does */
+    int64_t until_ms;    /* no start there before, for one has failed */
+    int64_t deadline_ms; /* while refusing: then nothing is waited for any more */
+};
+
 /* The members are for reading; policy_init and policy_step alone write them. */
 struct policy {
     const struct settings *settings; /* borrowed */
@@ -53,10 +68,13 @@ struct policy {
     int64_t wanted; /* so many, by floor and load */
     int64_t ceiling; /* no more than so many for the load, by memory */
     uint64_t incarnations;
-    uint64_t generations;     /* how many there were */
-    uint64_t generation;      /* that workers are started from */
-    uint64_t candidate;       /* the canary's; 0: there is to be none */
-    uint64_t fallback;        /* the one before, while workers are not yet all of `generation`; 0: they are */
+    uint64_t generations; /* how many there were */
+    uint64_t generation;  /* that workers are started from */
+    uint64_t candidate;   /* the canary's; 0: there is to be none */
+    uint64_t fallback;    /* the one before, while there is a way back to it; 0: there is none */
+    bool following;       /* workers are not yet all of `generation`, nor all at its address */
+    uint64_t place, candidate_place, fallback_place; /* the addresses of these three */
+    struct departure departures[POLICY_DEPARTURES];
     enum reason spawn_reason; /* why capacity is missing */
     uint64_t chance;          /* state of the random numbers that make the workers' shares of jitter */
     struct backoff backoff;
@@ -64,6 +82,7 @@ struct policy {
     struct saturation saturation;
     bool resting;             /* paused: no worker is to run, whatever is wanted */
     bool draining;            /* stopping gracefully, connections still wait in the queue */
+    bool dry;                 /* so, but not at the address in effect */
     int64_t stop_deadline_ms; /* end of a graceful stop; NEVER_MS before */
     struct stats stats;
 };
@@ -71,13 +90,14 @@ struct policy {
 /* "starting", "running", ...: the names of status. */
 const char *pool_state_name(enum pool_state state);
 
-/* Slots that a pool of `workers`, and as many more as the load may ask for, needs: those that serve, those
- * that are replaced, and the surge of those that leave beside them. */
-uint32_t policy_slots_for(const struct settings *settings, int64_t workers);
+/* Slots that a pool of `workers`, and as many more as the load may ask for, needs: those that serve, at each
+ * of so many `places` while it moves, those that are replaced, and the surge of those that leave beside them.
+ */
+uint32_t policy_slots_for(const struct settings *settings, int64_t workers, uint32_t places);
 
 /* A pool without workers; POLICY's START event begins its life. `slots` is uninitialized storage of at least
- * policy_slots_for(workers wanted); it and `settings` stay the caller's, who sends SETTINGS after each change
- * of them. Of `seed` come the workers' shares of jitter. */
+ * policy_slots_for(workers wanted, 1); it and `settings` stay the caller's, who sends SETTINGS after each
+ * change of them. Of `seed` come the workers' shares of jitter. */
 void policy_init(struct policy *policy, const struct settings *settings, struct slot *slots,
                  uint32_t slot_count, uint64_t seed);
 
@@ -103,8 +123,9 @@ uint32_t policy_count(const struct policy *policy, enum slot_state state);
 /* Workers that are not gone, in whatever state, but for those that even SIGKILL does not end. */
 uint32_t policy_live(const struct policy *policy);
 
-/* Workers that serve or are about to. */
+/* Workers that serve or are about to, and those that serve; but for those at an address that is left. */
 int64_t policy_capacity(const struct policy *policy);
+int64_t policy_serving(const struct policy *policy);
 
 /* Workers that are to run now: those that are wanted, the successors of those that are due and a canary, or
  * none in a pause. */

@@ -50,13 +50,14 @@ static void act(struct actions *actions, enum action_type type, const struct pol
                                   .incarnation = slot->incarnation});
 }
 
-void policy_spawn(struct policy *policy, struct slot *slot, uint64_t generation, enum reason reason,
-                  int64_t now_ms, struct actions *actions)
+void policy_spawn(struct policy *policy, struct slot *slot, uint64_t generation, uint64_t place,
+                  enum reason reason, int64_t now_ms, struct actions *actions)
 {
     int64_t start_timeout_ms = policy->settings->start_timeout_ms;
     policy_move(policy, slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
     slot->incarnation = ++policy->incarnations;
     slot->generation = generation;
+    slot->place = place;
     slot->spawned_ms = now_ms;
     recycle_draw(policy, slot);
     policy->stats.spawned++;

@@ -13,9 +13,9 @@ void policy_mark(struct policy *policy, struct slot *slot, enum reason due);
 /* An action about the pool. */
 void policy_act(enum action_type type, uint32_t number, enum reason reason, struct actions *actions);
 
-/* A worker of a generation for an empty slot. */
-void policy_spawn(struct policy *policy, struct slot *slot, uint64_t generation, enum reason reason,
-                  int64_t now_ms, struct actions *actions);
+/* A worker of a generation for an empty slot, to accept at `place`. */
+void policy_spawn(struct policy *policy, struct slot *slot, uint64_t generation, uint64_t place,
+                  enum reason reason, int64_t now_ms, struct actions *actions);
 
 /* The one way out for a worker that we no longer want: scale-down, recycling, pause and stop alike. */
 void policy_retire(struct policy *policy, struct slot *slot, enum reason reason, int64_t now_ms,

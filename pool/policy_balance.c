@@ -2,6 +2,7 @@
 #include "pool/policy_balance.h"
 
 #include "pool/assert.h"
+#include "pool/move.h"
 #include "pool/policy_act.h"
 #include "pool/recycle.h"
 #include "pool/rollout.h"
@@ -24,18 +25,19 @@ static void shrink(struct policy *policy, int64_t now_ms, struct actions *action
     struct slot *least = NULL;
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (slot_is_capacity(slot) && !rollout_is_canary(policy, slot) &&
+        if (slot_is_capacity(slot) && !rollout_is_canary(policy, slot) && !move_is_apart(policy, slot) &&
             (!least || is_less_wanted(slot, least)))
             least = slot;
     }
     ASSERT(least);
-    policy_retire(policy, least, policy->resting ? REASON_PAUSE : REASON_SCALE_DOWN, now_ms, actions);
+    enum reason reason = policy->resting ? REASON_PAUSE : policy->dry ? REASON_STOP : REASON_SCALE_DOWN;
+    policy_retire(policy, least, reason, now_ms, actions);
 }
 
 /* Whoever failed to start is not needed any more, when nobody is missing and nobody has to prove himself. */
 static void forget_failures(struct policy *policy)
 {
-    if (!policy->backoff.failures || policy_count(policy, SLOT_SERVING) < policy_target(policy))
+    if (!policy->backoff.failures || policy_serving(policy) < policy_target(policy))
         return;
     for (uint32_t i = 0; i < policy->slot_count; i++)
         if (policy->slots[i].state == SLOT_SERVING && policy->slots[i].deadline_ms != NEVER_MS)
@@ -46,7 +48,7 @@ static void forget_failures(struct policy *policy)
 /* Who is due goes when its successor serves; while starts fail, only when that one has proved itself. */
 static void recycle(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    while (!policy->backoff.failures && policy_count(policy, SLOT_SERVING) > policy->wanted) {
+    while (!policy->backoff.failures && policy_serving(policy) > policy->wanted) {
         struct slot *slot = recycle_next(policy);
         ASSERT(slot); /* or there were too many */
         recycle_count(policy, slot);
@@ -78,7 +80,8 @@ static void start_canary(struct policy *policy, int64_t now_ms, struct actions *
     int64_t successors = policy_capacity(policy) - policy->wanted;
     if (slot && policy->candidate && !rollout_has_canary(policy) &&
         recycle_room(policy) > (successors > 0 ? successors : 0))
-        policy_spawn(policy, slot, policy->candidate, REASON_CANARY, now_ms, actions);
+        policy_spawn(policy, slot, policy->candidate, policy->candidate_place, REASON_CANARY, now_ms,
+                     actions);
 }
 
 static void grow(struct policy *policy, int64_t now_ms, struct actions *actions)
@@ -91,7 +94,7 @@ static void grow(struct policy *policy, int64_t now_ms, struct actions *actions)
     for (uint32_t i = 0; i < policy->slot_count && capacity < target; i++) {
         if (policy->slots[i].state == SLOT_EMPTY) {
             bool successor = capacity - canaries >= policy->wanted;
-            policy_spawn(policy, &policy->slots[i], policy->generation,
+            policy_spawn(policy, &policy->slots[i], policy->generation, policy->place,
                          successor ? REASON_SUCCEED : policy->spawn_reason, now_ms, actions);
             capacity++;
         }
@@ -110,6 +113,7 @@ void policy_balance(struct policy *policy, int64_t now_ms, struct actions *actio
     forget_failures(policy);
     recycle(policy, now_ms, actions);
     start_canary(policy, now_ms, actions);
+    move_balance(policy, now_ms, actions);
     grow(policy, now_ms, actions);
 }
 

@@ -1,6 +1,7 @@
 /* The invariants of the policy core; see policy.h. */
 #include "pool/policy.h"
 
+#include "pool/move.h"
 #include "pool/recycle.h"
 #include "pool/rollout.h"
 
@@ -28,6 +29,8 @@ static const char *check_slot(const struct policy *policy, const struct slot *sl
         return "generations come from the pool's serial";
     if (slot->due == REASON_NONE && rollout_due(policy, slot) != REASON_NONE)
         return "who is of a former generation is due";
+    if (move_is_apart(policy, slot) && !move_find(policy, slot->place))
+        return "an address where somebody serves is in effect, or left";
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 #include "pool/policy.h"
 
 #include "pool/assert.h"
+#include "pool/move.h"
 #include "pool/recycle.h"
 #include "pool/rollout.h"
 
@@ -16,13 +17,13 @@ const char *pool_state_name(enum pool_state state)
     return pool_state_names[state];
 }
 
-uint32_t policy_slots_for(const struct settings *settings, int64_t workers)
+uint32_t policy_slots_for(const struct settings *settings, int64_t workers, uint32_t places)
 {
     if (!settings_static(settings) && workers < settings->workers_max)
         workers = settings->workers_max;
     ASSERT(workers >= 0 && workers <= POLICY_WORKERS_MAX);
     int64_t recycling = recycle_limit(settings, workers);
-    return (uint32_t)(workers + (workers + 9) / 10 + (recycling < workers ? recycling : workers));
+    return (uint32_t)(workers * places + (workers + 9) / 10 + (recycling < workers ? recycling : workers));
 }
 
 uint32_t policy_count(const struct policy *policy, enum slot_state state)
@@ -40,18 +41,26 @@ uint32_t policy_live(const struct policy *policy)
 
 int64_t policy_capacity(const struct policy *policy)
 {
-    return (int64_t)policy_count(policy, SLOT_STARTING) + policy_count(policy, SLOT_SERVING);
+    return policy_serving(policy) + policy_count(policy, SLOT_STARTING) - move_count(policy, SLOT_STARTING);
+}
+
+int64_t policy_serving(const struct policy *policy)
+{
+    return (int64_t)policy_count(policy, SLOT_SERVING) - move_count(policy, SLOT_SERVING);
 }
 
 int64_t policy_target(const struct policy *policy)
 {
-    return policy->resting ? 0 : policy->wanted + recycle_successors(policy) + rollout_has_canary(policy);
+    return policy->resting || policy->dry
+               ? 0
+               : policy->wanted + recycle_successors(policy) + rollout_has_canary(policy);
 }
 
 bool policy_is_settled(const struct policy *policy)
 {
-    int64_t leaving = (int64_t)policy_live(policy) - policy_capacity(policy);
-    return policy_count(policy, SLOT_SERVING) >= policy->wanted && leaving == recycle_leaving(policy);
+    int64_t staying = (int64_t)policy_count(policy, SLOT_STARTING) + policy_count(policy, SLOT_SERVING);
+    int64_t leaving = policy_live(policy) - staying;
+    return policy_serving(policy) >= policy->wanted && leaving == recycle_leaving(policy);
 }
 
 bool policy_may_grow(const struct policy *policy)

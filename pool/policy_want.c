@@ -31,7 +31,7 @@ static void count_wanted(struct policy *policy, bool by_hand, int64_t now_ms, st
         return;
     if (workers > policy->wanted)
         policy->spawn_reason = reason = by_hand ? REASON_SCALE_UP : REASON_LOAD;
-    if (policy_count(policy, SLOT_SERVING) >= workers)
+    if (policy_serving(policy) >= workers)
         backoff_reset(&policy->backoff); /* whatever failed, nothing is missing any more */
     policy->wanted = workers;
     policy_act(ACTION_WANT, (uint32_t)workers, by_hand ? REASON_NONE : reason, actions);

@@ -3,6 +3,7 @@
 
 #include "pool/assert.h"
 #include "pool/chance.h"
+#include "pool/move.h"
 #include "pool/rollout.h"
 
 /* ---- shares of jitter ---- */
@@ -117,12 +118,29 @@ int64_t recycle_room(const struct policy *policy)
     return recycle_limit(policy->settings, policy->wanted) - recycle_leaving(policy);
 }
 
+/* Who is at an address that is left has nobody to take his place. */
+static bool is_due(const struct policy *policy, const struct slot *slot)
+{
+    return slot_is_due(slot) && !move_is_apart(policy, slot);
+}
+
+static int64_t count_due(const struct policy *policy)
+{
+    int64_t count = 0;
+    if (!move_is_under_way(policy))
+        return policy->due;
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        count += is_due(policy, &policy->slots[i]);
+    return count;
+}
+
 int64_t recycle_successors(const struct policy *policy)
 {
-    if (policy->state >= POOL_STOPPING || !policy->due)
+    int64_t due = count_due(policy);
+    if (policy->state >= POOL_STOPPING || !due)
         return 0;
     int64_t room = recycle_room(policy) - rollout_has_canary(policy);
-    return room <= 0 ? 0 : policy->due < room ? policy->due : room;
+    return room <= 0 ? 0 : due < room ? due : room;
 }
 
 struct slot *recycle_next(const struct policy *policy)
@@ -130,7 +148,7 @@ struct slot *recycle_next(const struct policy *policy)
     struct slot *next = NULL;
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (slot_is_due(slot) && (!next || slot->incarnation < next->incarnation))
+        if (is_due(policy, slot) && (!next || slot->incarnation < next->incarnation))
             next = slot;
     }
     return next;

@@ -1,12 +1,13 @@
 /* A new generation of workers; see rollout.h. */
 #include "pool/rollout.h"
 
+#include "pool/move.h"
 #include "pool/policy_act.h"
 #include "pool/recycle.h"
 
 bool rollout_is_canary(const struct policy *policy, const struct slot *slot)
 {
-    return policy->candidate && slot->generation == policy->candidate && slot_is_capacity(slot);
+    return policy->candidate && slot->generation == policy->candidate;
 }
 
 static struct slot *find_canary(const struct policy *policy)
@@ -24,7 +25,8 @@ bool rollout_has_canary(const struct policy *policy)
 
 enum reason rollout_due(const struct policy *policy, const struct slot *slot)
 {
-    bool former = slot_is_capacity(slot) && slot->generation != policy->generation;
+    bool former =
+        slot_is_capacity(slot) && slot->generation != policy->generation && slot->place == policy->place;
     return former && !rollout_is_canary(policy, slot) ? REASON_GENERATION : REASON_NONE;
 }
 
@@ -45,21 +47,30 @@ static void take_effect(struct policy *policy, uint64_t generation, int64_t now_
     }
 }
 
-void rollout_begin(struct policy *policy, int64_t now_ms, struct actions *actions)
+void rollout_begin(struct policy *policy, uint64_t place, int64_t now_ms, struct actions *actions)
 {
     struct slot *former = find_canary(policy);
+    uint64_t former_place = policy->candidate ? policy->candidate_place : place;
     if (former)
         policy_retire(policy, former, REASON_SUPERSEDED, now_ms, actions);
     policy->candidate = ++policy->generations;
+    policy->candidate_place = place;
+    if (former_place != place)
+        move_abandon(policy, former_place);
     if (policy->resting)
         rollout_proved(policy, now_ms, actions);
 }
 
 void rollout_proved(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    policy->fallback = policy->generation;
+    const struct departure *whole = move_whole(policy);
     uint64_t generation = policy->candidate;
+    policy->fallback = whole ? whole->generation : policy->generation;
+    policy->fallback_place = whole ? whole->place : policy->place;
     policy->candidate = 0;
+    policy->following = true;
+    if (policy->candidate_place != policy->place)
+        move_begin(policy, policy->candidate_place, policy->generation);
     take_effect(policy, generation, now_ms, actions);
     policy_act(ACTION_ROLLOUT, ROLLOUT_PROVED, REASON_NONE, actions);
 }
@@ -68,6 +79,7 @@ void rollout_failed(struct policy *policy, enum reason reason, struct actions *a
 {
     policy->candidate = 0;
     policy->stats.rolled_back++;
+    move_abandon(policy, policy->candidate_place);
     policy_act(ACTION_ROLLOUT, ROLLOUT_BACK, reason, actions);
 }
 
@@ -86,25 +98,36 @@ void rollout_turn(struct policy *policy, int64_t now_ms, struct actions *actions
     if (!generation || policy->backoff.failures < policy->settings->failures)
         return;
     policy->fallback = 0;
+    policy->following = false;
     policy->stats.rolled_back++;
+    if (policy->fallback_place != policy->place)
+        move_begin(policy, policy->fallback_place, generation);
     take_effect(policy, generation, now_ms, actions);
     policy_act(ACTION_ROLLOUT, ROLLOUT_BACK, REASON_FAILING, actions);
 }
 
+/* Who is on the way out at a former address keeps it. */
+static bool is_elsewhere(const struct policy *policy, const struct slot *slot)
+{
+    return slot->state != SLOT_EMPTY && slot->place != policy->place && !slot_is_given_up(slot) &&
+           !rollout_is_canary(policy, slot);
+}
+
 static bool is_done(const struct policy *policy)
 {
-    if (policy->resting || policy_count(policy, SLOT_SERVING) < policy->wanted)
+    if (policy->resting || move_is_under_way(policy) || policy_serving(policy) < policy->wanted)
         return false;
     for (uint32_t i = 0; i < policy->slot_count; i++)
-        if (rollout_due(policy, &policy->slots[i]) != REASON_NONE)
+        if (rollout_due(policy, &policy->slots[i]) != REASON_NONE || is_elsewhere(policy, &policy->slots[i]))
             return false;
     return true;
 }
 
 void rollout_end(struct policy *policy, struct actions *actions)
 {
-    if (!policy->fallback || !is_done(policy))
+    if (!policy->following || !is_done(policy))
         return;
+    policy->following = false;
     policy->fallback = 0;
     policy_act(ACTION_ROLLOUT, ROLLOUT_DONE, REASON_NONE, actions);
 }

@@ -34,6 +34,7 @@ struct slot {
     enum reason reason;   /* why it is on its way out, REASON_NONE before */
     uint64_t incarnation; /* spawn serial of the pool, from 1; 0 in an empty slot */
     uint64_t generation;  /* version of the control file it was started from */
+    uint64_t place;       /* the address that it accepts at */
     int64_t spawned_ms;
     int64_t retired_ms;  /* RETIRING: since when */
     int64_t deadline_ms; /* when the policy has to look at it again; NEVER_MS: not by time */

@@ -139,12 +139,16 @@ static void print_table(const json_t *status)
     const json_t *queue = json_object_get(status, "queue");
     const json_t *workers = json_object_get(status, "workers");
     size_t index;
-    json_t *worker;
+    json_t *worker, *other;
     printf("pool     %s, %s, master pid %lld\n", text(status, "name"), text(status, "state"),
            number(status, "pid"));
     printf("file     %s, generation %lld\n", text(status, "file"), number(status, "generation"));
     printf("listens  %s, queue %lld of %lld, peak %lld\n", text(status, "listen"), number(queue, "now"),
            number(queue, "limit"), number(queue, "peak"));
+    json_array_foreach(json_object_get(status, "listen_besides"), index, other)
+    {
+        printf("besides  %s, for the pool moves\n", json_string_value(other));
+    }
     printf("workers  %zu of %lld wanted, floor %lld, min %lld, max %lld%s\n", json_array_size(workers),
            number(status, "wanted"), number(status, "floor"), number(status, "min"), number(status, "max"),
            json_is_true(json_object_get(status, "saturated")) ? ", saturated" : "");

@@ -38,7 +38,7 @@ static const struct {
 static const char *const reloads[] = {
     [RELOAD_LIVE] = "A reload applies it at once.",
     [RELOAD_WORKERS] = "A reload applies a change to new workers.",
-    [RELOAD_LISTEN] = "A change needs a new socket: for now, a restart.",
+    [RELOAD_LISTEN] = "A reload applies it: the pool moves there.",
     [RELOAD_RESTART] = "A change needs a restart.",
 };
 

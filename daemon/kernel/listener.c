@@ -305,13 +305,28 @@ void listener_alone(struct listener *listener)
 
 int listener_refuse(struct listener *listener)
 {
-    ASSERT(listener->fd >= 0 && !listener->foreign);
+    ASSERT(listener->fd >= 0);
+    if (listener->foreign)
+        return 0;
     listener->refused_ms = clock_now_ms();
     if (listener->address.storage.ss_family == AF_UNIX) {
         listener_hide(listener);
         return shutdown(listener->fd, SHUT_RD) != 0 ? -errno : 0;
     }
     return entry_close(listener);
+}
+
+void listener_end(const struct listener *listener)
+{
+    if (listener->address.storage.ss_family != AF_UNIX)
+        (void)shutdown(listener->fd, SHUT_RD);
+}
+
+void listener_unlock(struct listener *listener)
+{
+    if (listener->lock_fd >= 0)
+        path_lock_release(address_path(&listener->address), listener->lock_fd);
+    listener->lock_fd = -1;
 }
 
 int listener_queue(const struct listener *listener, uint32_t *ret_queued, uint32_t *ret_limit)
@@ -368,8 +383,7 @@ void listener_close(struct listener *listener)
         listener_hide(listener);
         (void)close(listener->fd);
     }
-    if (listener->lock_fd >= 0)
-        path_lock_release(address_path(&listener->address), listener->lock_fd);
+    listener_unlock(listener);
     free(listener->clients);
     *listener = (struct listener)LISTENER_INIT;
 }

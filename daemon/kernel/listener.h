@@ -96,6 +96,14 @@ bool listener_exists(const struct listener *listener);
  * -errno when the kernel does not let us (-EPERM: some take filters from CAP_NET_ADMIN only). */
 int listener_refuse(struct listener *listener);
 
+/* After that, when nothing waits any more, nor is anybody to be served who does: whoever comes is turned away
+ * at once (TCP; to a unix one nobody does), and the address is free, whatever workers still have the socket.
+ */
+void listener_end(const struct listener *listener);
+
+/* Gives back the lock of the path, where another listener may come now. */
+void listener_unlock(struct listener *listener);
+
 /* Connections that wait to be accepted, and the limit; without a descriptor (fd -1) as sock_diag knows them.
  * Returns 0 or -errno (-ENOENT: unix, and the kernel has
  * no UNIX_DIAG). */

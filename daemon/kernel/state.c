@@ -259,20 +259,27 @@ int state_name_sockets(struct state *state, const struct listener *sockets, size
     return error;
 }
 
-int state_create(struct state *state, const char *path, struct problem *problem)
+static int open_draft(struct state *state)
 {
     char draft[PATH_MAX + 4];
-    if ((size_t)snprintf(state->path, sizeof state->path, "%s", path) >= sizeof state->path)
-        return problem_set(problem, -ENAMETOOLONG, "state file %s: the path is too long", path);
     draft_path(state, draft);
     /* Of a master that died at this point; nobody else's, for we have the lock. */
     (void)unlink(draft);
     state->fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return state->fd < 0 ? -errno : 0;
+}
+
+int state_create(struct state *state, const char *path, struct problem *problem)
+{
+    if ((size_t)snprintf(state->path, sizeof state->path, "%s", path) >= sizeof state->path)
+        return problem_set(problem, -ENAMETOOLONG, "state file %s: the path is too long", path);
+    int error = open_draft(state);
     /* A disk that is full is one now. */
-    int error = state->fd < 0 ? -errno : write_first(state->fd, 0);
-    return error == 0
-               ? 0
-               : problem_set(problem, error, "cannot make the state file %s: %s", draft, strerror(-error));
+    if (error == 0)
+        error = write_first(state->fd, 0);
+    return error == 0 ? 0
+                      : problem_set(problem, error, "cannot make the state file %s.new: %s", state->path,
+                                    strerror(-error));
 }
 
 int state_publish(struct state *state, struct problem *problem)
@@ -293,6 +300,29 @@ int state_move(struct state *state, const char *path, struct problem *problem)
         return problem_set(problem, -errno, "cannot move the state file %s to %s: %s", state->path, path,
                            strerror(errno));
     strcpy(state->path, path);
+    return 0;
+}
+
+int state_renew(struct state *state, const struct listener *sockets, size_t count)
+{
+    struct state anew = *state;
+    char draft[PATH_MAX + 4];
+    int error = open_draft(&anew);
+    if (error != 0)
+        return error;
+    draft_path(state, draft);
+    error = state_name_sockets(&anew, sockets, count);
+    for (size_t i = 0; i < anew.count && error == 0; i++)
+        error = write_record(&anew, i);
+    if (error == 0 && rename(draft, state->path) != 0)
+        error = -errno;
+    if (error != 0) {
+        (void)unlink(draft);
+        (void)close(anew.fd);
+        return error;
+    }
+    (void)close(state->fd);
+    *state = anew;
     return 0;
 }
 

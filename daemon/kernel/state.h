@@ -76,6 +76,11 @@ __attribute__((warn_unused_result)) int state_move(struct state *state, const ch
 __attribute__((warn_unused_result)) int state_name_sockets(struct state *state,
                                                            const struct listener *sockets, size_t count);
 
+/* Names others: the file is written anew, with all that it has, and takes the place of the old one. Returns
+ * 0, or -errno, and the old one stays. */
+__attribute__((warn_unused_result)) int state_renew(struct state *state, const struct listener *sockets,
+                                                    size_t count);
+
 /* Adds a process, which must not have been reaped; takes one away, named by pid and start (an unknown one is
  * no error). Return 0 or -errno: the file does not have it. */
 __attribute__((warn_unused_result)) int state_add(struct state *state, const struct state_record *record);

@@ -234,7 +234,7 @@ static void ours_free(struct manager *manager)
 uint32_t ours_slots(const struct settings *settings)
 {
     /* All may leave at once, and as many come in their place. */
-    return 2 * (uint32_t)settings->workers_max + policy_slots_for(settings, settings->workers_min);
+    return 2 * (uint32_t)settings->workers_max + policy_slots_for(settings, settings->workers_min, 1);
 }
 
 /* What is simulated is scaling: limits of other kinds hold nobody up. */

@@ -33,7 +33,8 @@ static void check_generations(void)
     bool mixed = false;
     for (int i = 0; i < SLOTS; i++)
         mixed |= slot_is_capacity(&world.slots[i]) && world.slots[i].generation != policy->generation &&
-                 world.slots[i].generation != policy->candidate && world.slots[i].due == REASON_NONE;
+                 world.slots[i].generation != policy->candidate && world.slots[i].place == policy->place &&
+                 world.slots[i].due == REASON_NONE;
     expect(!mixed, "who is of another generation has to go");
     expect(!policy->candidate || (policy->state < POOL_STOPPING && !policy->resting),
            "a canary is tried while the pool runs");
@@ -54,17 +55,29 @@ static void check_failures(void)
 static void check_limits(void)
 {
     const struct settings *settings = &world.settings;
-    bool recycles = may_start() && !world.policy.resting && world.policy.state < POOL_STOPPING &&
-                    world_replaced() < recycle_limit(settings, world.policy.wanted);
+    bool recycles =
+        may_start() && !world.policy.resting && world.policy.state < POOL_STOPPING &&
+        world_replaced() + rollout_has_canary(&world.policy) < recycle_limit(settings, world.policy.wanted);
     for (int i = 0; i < SLOTS; i++) {
         const struct process *process = &world.processes[i];
         bool serves = process->incarnation && process->accepts && !process->told_to_leave;
-        bool due = serves && world.slots[i].due != REASON_NONE;
-        expect(!serves || due || !settings->max_lifetime_ms ||
+        bool due = serves && process->place == world.policy.place && world.slots[i].due != REASON_NONE;
+        expect(!serves || world.slots[i].due != REASON_NONE || !settings->max_lifetime_ms ||
                    world.now_ms <
                        process->spawned_ms + settings->max_lifetime_ms + settings->max_lifetime_jitter_ms + 1,
                "who is old is due");
-        expect(!recycles || !due || world_staying(false) > world.policy.wanted, "who is due has a successor");
+        expect(!recycles || !due || world_staying(false, process->place) > world.policy.wanted,
+               "who is due has a successor");
+    }
+}
+
+/* Where nothing comes any more, nobody stays. */
+static void check_places(void)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        const struct process *process = &world.processes[i];
+        expect(!process->incarnation || process->told_to_leave || !world.places[process->place].drained,
+               "nobody stays at an address that is drained");
     }
 }
 
@@ -82,6 +95,7 @@ static void step_event(const struct event *event)
     check_limits();
     check_failures();
     check_generations();
+    check_places();
     if (world.stop_limit_ms != NEVER_MS)
         expect(world.policy.state == POOL_STOPPED || world.now_ms <= world.stop_limit_ms,
                "a stop ends within graceful_timeout + abort_timeout + 1 s");
@@ -91,6 +105,47 @@ static void step(enum event_type type, uint32_t slot, uint64_t incarnation, int6
 {
     step_event(&(struct event){
         .type = type, .now_ms = world.now_ms, .slot = slot, .incarnation = incarnation, .number = number});
+}
+
+/* The place where nothing waits any more first, and when. */
+static int64_t next_drained(uint64_t *ret_place)
+{
+    int64_t next_ms = NEVER_MS;
+    for (uint64_t i = 0; i < world.place_count; i++) {
+        if (world.places[i].drained_ms < next_ms) {
+            next_ms = world.places[i].drained_ms;
+            *ret_place = i;
+        }
+    }
+    return next_ms;
+}
+
+static void drained(uint64_t place)
+{
+    uint64_t unused;
+    world.places[place].drained_ms = NEVER_MS;
+    if (world.stop_began_ms != NEVER_MS && next_drained(&unused) == NEVER_MS) {
+        step(EVENT_QUEUE_EMPTY, 0, 0, 0);
+    } else {
+        world.places[place].drained = true;
+        step(EVENT_DRAINED, 0, 0, (int64_t)place);
+    }
+}
+
+/* HUP with a control file that has the same address, another one, or one of before. */
+static void reload(void)
+{
+    uint64_t place = world.policy.place;
+    int left = 0;
+    for (int i = 0; i < POLICY_DEPARTURES; i++)
+        left += world.policy.departures[i].generation != 0;
+    if (percent(40) && left < POLICY_DEPARTURES - 1)
+        place = percent(60) ? world.place_count : (uint64_t)between(0, (int64_t)world.place_count - 1);
+    if (world.places[place].refused)
+        place = world.policy.place;
+    if (place == world.place_count && world.place_count < PLACES - 1)
+        world.place_count++;
+    step(EVENT_ROLL_OUT, 0, 0, (int64_t)place);
 }
 
 /* The next thing that the world does by itself, and when. */
@@ -213,7 +268,7 @@ static void outsider_acts(void)
     } else if (dice <= 30) {
         step(EVENT_SCALE_BY, 0, 0, between(-3, 3));
     } else if (dice <= 50) {
-        step(EVENT_SCALE_TO, 0, 0, between(-5, SLOTS));
+        step(EVENT_SCALE_TO, 0, 0, between(-5, 40));
     } else if (dice <= 75) {
         static const enum event_type late[] = {EVENT_READY, EVENT_EXITED, EVENT_SPAWN_FAILED, EVENT_OVERDUE};
         uint64_t former = process->incarnation ? process->incarnation - 1 : 1 + world.policy.incarnations;
@@ -228,9 +283,9 @@ static void outsider_acts(void)
     } else if (dice <= 92) {
         step(percent(60) ? EVENT_RESUME : EVENT_PAUSE, 0, 0, 0);
     } else if (dice <= 93) {
-        step(EVENT_QUEUE_WAITING, 0, 0, 0);
+        step(EVENT_QUEUE_WAITING, 0, 0, between(0, (int64_t)world.place_count - 1));
     } else if (dice <= 94) {
-        step(EVENT_ROLL_OUT, 0, 0, 0);
+        reload();
     } else if (dice <= 96 && world.stop_began_ms == NEVER_MS) {
         change_settings();
     } else if (dice <= 98) {
@@ -246,16 +301,16 @@ static void live(uint64_t steps_max)
     step(EVENT_START, 0, 0, 0);
     while (world.policy.state != POOL_STOPPED && world.steps < steps_max) {
         uint32_t slot = 0;
-        int64_t process_ms = next_of_world(&slot);
+        uint64_t place = 0;
+        int64_t process_ms = next_of_world(&slot), drained_ms = next_drained(&place);
         int64_t deadline_ms = policy_deadline(&world.policy);
-        int64_t next_ms = min(min(process_ms, deadline_ms), min(outsider_ms, world.queue_empty_ms));
+        int64_t next_ms = min(min(process_ms, deadline_ms), min(outsider_ms, drained_ms));
         expect(next_ms != NEVER_MS, "somebody acts");
         if (next_ms > world.now_ms)
             world.now_ms = next_ms;
-        if (world.queue_empty_ms == next_ms) {
-            world.queue_empty_ms = NEVER_MS;
-            step(EVENT_QUEUE_EMPTY, 0, 0, 0);
-        } else if (process_ms == next_ms) {
+        if (drained_ms == next_ms)
+            drained(place);
+        else if (process_ms == next_ms) {
             process_acts(slot);
         } else if (deadline_ms == next_ms) {
             step(EVENT_TIME, 0, 0, 0);
@@ -278,8 +333,9 @@ int main(int argc, char **argv)
         live(steps);
     printf("sim_policy: seed %" PRIu64 ": %" PRIu64 " steps, %" PRIu64
            " pool lives, no broken invariant; %" PRIu64 " workers replaced, %" PRIu64
-           " aborted at timeout; generations: %" PRIu64 " proved, %" PRIu64 " done, %" PRIu64 " given up\n",
-           seed, world.steps, world.lives, world.replaced, world.timeouts, world.rollouts[ROLLOUT_PROVED],
-           world.rollouts[ROLLOUT_DONE], world.rollouts[ROLLOUT_BACK]);
+           " aborted at timeout, %" PRIu64 " moved; generations: %" PRIu64 " proved, %" PRIu64
+           " done, %" PRIu64 " given up\n",
+           seed, world.steps, world.lives, world.replaced, world.timeouts, world.moved,
+           world.rollouts[ROLLOUT_PROVED], world.rollouts[ROLLOUT_DONE], world.rollouts[ROLLOUT_BACK]);
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "pool/assert.h"
 #include "pool/chance.h"
+#include "pool/move.h"
 #include "pool/recycle.h"
 #include "pool/rollout.h"
 
@@ -63,6 +64,7 @@ void world_draw_limits(void)
     struct settings *settings = &world.settings;
     settings->start_timeout_ms = percent(20) ? 0 : between(1, 20000);
     settings->graceful_timeout_ms = between(0, 30000);
+    world.shortest_patience_ms = min(world.shortest_patience_ms, settings->graceful_timeout_ms);
     settings->abort_timeout_ms = between(0, 3000);
     settings->backoff_initial_ms = between(1, 1000);
     settings->backoff_max_ms = between(1000, 30000);
@@ -78,6 +80,7 @@ void world_draw_limits(void)
 void world_begin_life(void)
 {
     settings_init(&world.settings);
+    world.shortest_patience_ms = NEVER_MS;
     world_draw_limits();
     world.settings.workers_min = between(0, 12);
     world.settings.workers_max =
@@ -89,8 +92,10 @@ void world_begin_life(void)
         world.settings.idle_timeout_ms = percent(10) ? 0 : between(1, 60000);
     }
     world.actions = (struct actions){.items = world.action_items, .capacity = 2 * SLOTS + 8};
-    world.stop_began_ms = world.stop_limit_ms = world.queue_empty_ms = NEVER_MS;
-    world.refused = false;
+    world.stop_began_ms = world.stop_limit_ms = NEVER_MS;
+    for (uint64_t i = 0; i < PLACES; i++)
+        world.places[i] = (struct place){.drained_ms = NEVER_MS};
+    world.place_count = 1;
     world.crash_loop = percent(10);
     world.sound = percent(50) ? 0 : (uint64_t)between(1, 4);
     for (int i = 0; i < SLOTS; i++)
@@ -99,12 +104,13 @@ void world_begin_life(void)
     world.lives++;
 }
 
-int64_t world_staying(bool accepting)
+int64_t world_staying(bool accepting, uint64_t place)
 {
     int64_t count = 0;
     for (int i = 0; i < SLOTS; i++) {
         const struct process *process = &world.processes[i];
-        count += process->incarnation && !process->told_to_leave && (process->accepts || !accepting);
+        count += process->incarnation && !process->told_to_leave && process->place == place &&
+                 (process->accepts || !accepting);
     }
     return count;
 }
@@ -134,10 +140,12 @@ static void take_spawn(const struct action *action)
 {
     struct process *process = &world.processes[action->slot];
     expect(process->incarnation == 0, "one live worker a slot");
-    expect(action->reason == REASON_CANARY || world.policy.backoff.until_ms <= world.now_ms,
+    expect(action->reason == REASON_CANARY || world.slots[action->slot].place != world.policy.place ||
+               world.policy.backoff.until_ms <= world.now_ms,
            "no start before the backoff's pause is over");
     *process = (struct process){
         .incarnation = action->incarnation,
+        .place = world.slots[action->slot].place,
         .spawned_ms = world.now_ms,
         .overdue_ms = NEVER_MS,
         .ready_ms = world.now_ms + (percent(80) ? between(1, 100) : between(100, 30000)),
@@ -148,9 +156,14 @@ static void take_spawn(const struct action *action)
         process->exit_ms = world.now_ms + between(0, 5);
         process->cause = EXIT_CAUSE_CODE;
     }
+    expect(process->place == world.policy.place || action->reason == REASON_CANARY ||
+               world_staying(false, process->place) <= (world.policy.wanted ? world.policy.wanted : 1),
+           "at an address that is left there are no more than are wanted");
     /* A canary was within the limit when it was started. */
-    bool beside_canary = action->reason != REASON_CANARY && rollout_has_canary(&world.policy);
-    int64_t successors = world_staying(false) - world.policy.wanted - beside_canary;
+    bool apart = world.policy.candidate && world.policy.candidate_place != world.policy.place;
+    int64_t beside_canary = action->reason != REASON_CANARY && !apart && rollout_has_canary(&world.policy);
+    int64_t successors = world_staying(false, world.policy.place) +
+                         (action->reason == REASON_CANARY && apart) - world.policy.wanted - beside_canary;
     expect(successors <= 0 ||
                successors + world_replaced() <= recycle_limit(&world.settings, world.policy.wanted),
            "no successor beyond max_recycling");
@@ -176,13 +189,26 @@ static void take_replacement(struct process *process, enum reason reason)
         expect(process->at_limit, "who is replaced has reached a limit");
 }
 
+/* Nobody connects there any more, and the whole pool serves elsewhere. */
+static void take_move(const struct process *process)
+{
+    const struct place *place = &world.places[process->place];
+    world.moved++;
+    expect(place->refused, "an address that is left refuses connections first");
+    expect(place->drained || world.now_ms >= place->refused_ms + world.shortest_patience_ms,
+           "and what waits there is served");
+}
+
 static void take_retire(const struct action *action)
 {
     struct process *process = process_of(action);
     process->told_to_leave = true;
-    if (process->accepts && policy_is_open(&world.policy) && !world.policy.resting)
-        expect(world_staying(true) >= world.policy.wanted,
-               "who is retired by our choice leaves as many serving as are wanted");
+    if (action->reason == REASON_MOVED)
+        take_move(process);
+    else if (process->accepts && policy_is_open(&world.policy) && !world.policy.resting &&
+             !(world.policy.dry && action->reason == REASON_STOP))
+        expect(world_staying(true, process->place) >= world.policy.wanted,
+               "who is retired by our choice leaves as many serving at its address as are wanted");
     if (action->reason >= REASON_TIMEOUT)
         take_replacement(process, action->reason);
     if (percent(90))
@@ -213,12 +239,28 @@ static void take_kill(const struct action *action)
     process->exit_ms = percent(95) ? world.now_ms + between(0, 5) : NEVER_MS; /* or hangs in the kernel */
 }
 
+static void refuse(struct place *place)
+{
+    if (place->refused)
+        return;
+    place->refused = true;
+    place->refused_ms = world.now_ms;
+    place->drained_ms = world.now_ms + (percent(80) ? between(0, 100) : between(0, 60000));
+}
+
 static void take_refuse(const struct action *action)
 {
-    (void)action;
-    expect(!world.refused, "connections are refused once");
-    world.refused = true;
-    world.queue_empty_ms = world.now_ms + (percent(80) ? between(0, 100) : between(0, 60000));
+    const struct policy *policy = &world.policy;
+    expect(!world.places[policy->place].refused, "connections are refused once");
+    for (uint64_t i = 0; i < world.place_count; i++) {
+        const struct departure *departure = move_find(policy, i);
+        bool left = departure && departure->refusing && !world.places[i].refused;
+        if (left && action->reason == REASON_MOVED)
+            expect(!departure->whole || world_staying(true, policy->place) >= policy->wanted,
+                   "an address is left when the whole pool serves elsewhere");
+        if (left || action->reason != REASON_MOVED)
+            refuse(&world.places[i]);
+    }
 }
 
 static void take_want(const struct action *action)
@@ -263,5 +305,6 @@ void world_take_actions(void)
     for (uint32_t i = 0; i < world.actions.count; i++)
         take[world.actions.items[i].type](&world.actions.items[i]);
     if (world.policy.resting)
-        expect(policy_capacity(&world.policy) == 0, "in a pause nobody is to serve");
+        expect(policy_count(&world.policy, SLOT_STARTING) + policy_count(&world.policy, SLOT_SERVING) == 0,
+               "in a pause nobody is to serve");
 }

@@ -10,11 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SLOTS 40
+#define SLOTS  100
+#define PLACES 4096
 
 /* What will become of one process; NEVER_MS: not by itself. */
 struct process {
     uint64_t incarnation; /* 0: none */
+    uint64_t place;
     int64_t spawned_ms;
     int64_t ready_ms;
     int64_t exit_ms;
@@ -23,6 +25,14 @@ struct process {
     int64_t killed_ms;
     int64_t overdue_ms; /* since when the policy knows of a request that takes too long */
     bool hung;          /* there is no other request in it, and the policy knows */
+};
+
+/* An address. */
+struct place {
+    bool refused;
+    bool drained; /* and the policy knows */
+    int64_t refused_ms;
+    int64_t drained_ms; /* NEVER_MS: not refusing, or told already */
 };
 
 struct world {
@@ -34,12 +44,13 @@ struct world {
     struct process processes[SLOTS];
     int64_t now_ms;
     int64_t stop_began_ms, stop_limit_ms; /* NEVER_MS: not stopping */
-    int64_t queue_empty_ms;               /* NEVER_MS: not refusing, or seen empty already */
-    bool refused;
-    bool crash_loop;      /* every start fails */
-    uint64_t sound;       /* but in this generation */
-    uint64_t rollouts[3]; /* enum rollout_news */
-    uint64_t steps, lives, replaced, timeouts;
+    struct place places[PLACES];
+    uint64_t place_count;
+    int64_t shortest_patience_ms; /* graceful_timeout, at its lowest in this life */
+    bool crash_loop;              /* every start fails */
+    uint64_t sound;               /* but in this generation */
+    uint64_t rollouts[3];         /* enum rollout_news */
+    uint64_t steps, lives, replaced, timeouts, moved;
 };
 
 extern struct world world;
@@ -60,8 +71,8 @@ void world_begin_life(void);
 /* Other limits by chance. */
 void world_draw_limits(void);
 
-/* Processes that nobody has told to leave; when `accepting`, only those that accept. */
-int64_t world_staying(bool accepting);
+/* Processes at an address that nobody has told to leave; when `accepting`, only those that accept. */
+int64_t world_staying(bool accepting, uint64_t place);
 
 /* Processes that were replaced and are not gone, but for those that SIGKILL does not end. */
 int64_t world_replaced(void);

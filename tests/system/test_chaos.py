@@ -35,8 +35,10 @@ def memory_kb(pid):
 class Chaos:
     """Does one thing or the other."""
 
-    def __init__(self, pool, seed, kills):
+    def __init__(self, pool, seed, kills, moves=()):
         self.kills = kills
+        self.moves = bool(moves)
+        self.changes = [*GOOD, *moves]
         self.pool = pool
         self.dice = random.Random(seed)
         self.good = dict(pool.settings)
@@ -73,7 +75,10 @@ class Chaos:
             self.pool.write(**self.good)
 
     def upgrade(self, way):
-        """Up to its end: by command, or by hand, and then one of the two masters leaves."""
+        """Up to its end: by command, or by hand, and then one of the two masters leaves. Not to another address, where
+        connections would wait for a master that may not come up."""
+        if self.moves:
+            self.write({"listen": self.pool.status()["listen"]})
         if way == "command":
             code = self.pool.command("upgrade").returncode
             assert code in (0, 70, 75, 78)
@@ -105,7 +110,7 @@ class Chaos:
             lambda: (self.signal(signal.SIGWINCH), self.command("resume")),
             lambda: (self.command("pause"), self.signal(signal.SIGHUP)),
             lambda: self.command("scale", dice.choice(["3", "+1", "-1", "5"])), lambda: self.command("reopen"),
-            lambda: self.reload(dice.choice(GOOD), way), lambda: self.reload(dice.choice(GOOD), way),
+            lambda: self.reload(dice.choice(self.changes), way), lambda: self.reload(dice.choice(self.changes), way),
             lambda: self.reload(dice.choice(BROKEN), way), self.kill_worker, self.pool.status])()
 
     def mend(self):
@@ -124,18 +129,20 @@ class Chaos:
         self.pool.wait_status(quiet, 60, "two workers and no other")
 
 
-@pytest.mark.parametrize("kills", [True, False])
-def test_chaos(kills, make_pool, make_load, record_property):
-    """Without kills nothing at all is lost."""
+@pytest.mark.parametrize("kills, moves", [(True, False), (False, False), (False, True)])
+def test_chaos(kills, moves, make_pool, make_nginx, make_load, record_property):
+    """Without kills nothing at all is lost; with moves to another address, by who knows both."""
     pool = make_pool(workers=WORKERS, idle_timeout="500ms", start_timeout=1, failures=3, timeout=60,
                      backoff={"initial": "10ms", "max": "200ms"}, max_starting=9, log={"level": "info"}).up()
-    chaos = Chaos(pool, 11, kills)
-    warm = make_load(pool.address, clients=8, requests=200, mix=MIX)
+    other = f"unix:{pool.directory}/other.sock"
+    chaos = Chaos(pool, 11, kills, [{"listen": other}] * 8 if moves else [])
+    front = {"address": make_nginx([pool.address, other]).address, "http": True} if moves else {"address": pool.address}
+    warm = make_load(**front, clients=8, requests=200, mix=MIX)
     warm.wait()
     chaos.rest()
     wait_until(lambda: held(pool)[1] == 3, 20, "the master and two workers")
     before, memory = held(pool), memory_kb(pool.pid)
-    load = make_load(pool.address, clients=4, mix=MIX)
+    load = make_load(**front, clients=4, mix=MIX)
     for _ in range(STEPS):
         chaos.step()
         load.wait_ok(0)

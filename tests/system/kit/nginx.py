@@ -74,9 +74,9 @@ def free_port(host="127.0.0.1"):
 
 
 class Nginx:
-    """`upstream` is an address as the pool has it; / buffers request bodies, /stream/ does not. Or `snippet` is a
-    file with what a server block has besides; it may include what /etc/nginx has for that. With `keepalive` nginx
-    keeps up to so many idle FastCGI connections."""
+    """`upstream` is an address as the pool has it, or a list of all those between which it moves; / buffers request
+    bodies, /stream/ does not. Or `snippet` is a file with what a server block has besides; it may include what
+    /etc/nginx has for that. With `keepalive` nginx keeps up to so many idle FastCGI connections."""
 
     def __init__(self, directory, upstream=None, script="/x", protocol="fastcgi", snippet=None, keepalive=0,
                  retry="error timeout"):
@@ -89,6 +89,9 @@ class Nginx:
                 shutil.copy(each, directory)
             server = f"include {snippet};"
         else:
+            if isinstance(upstream, list):
+                servers = " ".join(f"server {each} max_fails=0;" for each in upstream)
+                backend, upstream = f"upstream several {{ {servers} }}", "several"
             upstream = upstream.replace("unix:@", "unix:\\0")
             if keepalive:
                 backend, upstream = KEEPALIVE.format(upstream=upstream, keepalive=keepalive, retry=retry), "kept"

@@ -311,8 +311,8 @@ static void more_slots_keep_the_workers(void **state)
     policy_grow(&policy, more, SLOTS + 1);
     assert_int_equal(policy_count(&policy, SLOT_SERVING), 3);
     assert_int_equal(policy_count(&policy, SLOT_EMPTY), SLOTS + 1 - 3);
-    assert_int_equal(policy_slots_for(&settings, 10), 12);
-    assert_int_equal(policy_slots_for(&settings, 1), 3);
+    assert_int_equal(policy_slots_for(&settings, 10, 1), 12);
+    assert_int_equal(policy_slots_for(&settings, 1, 1), 3);
 }
 
 static void an_event_of_a_former_incarnation_is_dropped(void **state)

@@ -138,8 +138,8 @@ static void a_tenth_of_the_workers_are_replaced_at_a_time(void **state)
     assert_int_equal(recycle_limit(&settings, 4096), 409);
     settings.max_recycling = 3;
     assert_int_equal(recycle_limit(&settings, 20), 3);
-    assert_int_equal(policy_slots_for(&settings, 20), 25);
-    assert_int_equal(policy_slots_for(&settings, 2), 5); /* not more than there are */
+    assert_int_equal(policy_slots_for(&settings, 20, 1), 25);
+    assert_int_equal(policy_slots_for(&settings, 2, 1), 5); /* not more than there are */
 }
 
 static void successors_wait_for_max_starting(void **state)

@@ -175,6 +175,41 @@ static void a_generation_that_fails_later_is_taken_back(void **state)
         assert_int_equal(slots[i].generation, 1);
 }
 
+/* Who was due for its generation only is not any more, but for its age. */
+static void who_has_become_old_meanwhile_is_due_for_that(void **state)
+{
+    (void)state;
+    settings.failures = 1;
+    begin();
+    settings.max_lifetime_ms = 10000;
+    happens(EVENT_SETTINGS, 0, 0);
+    happens(EVENT_READY, 3, 0);
+    leaves(0);
+    passes(settings.max_lifetime_ms);
+    assert_int_equal(slots[1].due, REASON_GENERATION);
+    happens(EVENT_EXITED, 0, EXIT_CAUSE_CODE);
+    assert_int_equal(policy.generation, 1);
+    assert_int_equal(slots[1].due, REASON_MAX_LIFETIME);
+}
+
+static void broken_invariants_are_found(void **state)
+{
+    (void)state;
+    begin();
+    slots[0].generation = 2;
+    assert_string_equal(policy_check(&policy, now_ms), "there is one canary");
+    slots[0].generation = 3;
+    assert_string_equal(policy_check(&policy, now_ms), "generations come from the pool's serial");
+    slots[0].generation = 0;
+    assert_string_equal(policy_check(&policy, now_ms), "who is of a former generation is due");
+    slots[0].generation = 1;
+    slots[0].place = 1;
+    assert_string_equal(policy_check(&policy, now_ms),
+                        "an address where somebody serves is in effect, or left");
+    slots[0].place = 0;
+    assert_null(policy_check(&policy, now_ms));
+}
+
 static void what_fails_of_a_former_generation_does_not_count(void **state)
 {
     (void)state;
@@ -304,6 +339,8 @@ int main(void)
         TEST(a_canary_that_never_accepts_is_ended),
         TEST(a_canary_that_cannot_be_started_has_failed),
         TEST(a_generation_that_fails_later_is_taken_back),
+        TEST(who_has_become_old_meanwhile_is_due_for_that),
+        TEST(broken_invariants_are_found),
         TEST(what_fails_of_a_former_generation_does_not_count),
         TEST(a_failing_pool_is_mended),
         TEST(another_generation_takes_the_canarys_place),

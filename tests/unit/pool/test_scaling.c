@@ -452,8 +452,8 @@ static void there_are_slots_for_the_largest_pool(void **state)
 {
     (void)state;
     settings.workers_max = 40;
-    assert_int_equal(policy_slots_for(&settings, 1), policy_slots_for(&settings, 40));
-    assert_true(policy_slots_for(&settings, 50) > policy_slots_for(&settings, 40));
+    assert_int_equal(policy_slots_for(&settings, 1, 1), policy_slots_for(&settings, 40, 1));
+    assert_true(policy_slots_for(&settings, 50, 1) > policy_slots_for(&settings, 40, 1));
 }
 
 static void memory_allows_what_fits(void **state)

@@ -409,6 +409,25 @@ static void tcp_address_can_be_bound_again_beside_the_old(void **state)
 
 /* --- refusing --- */
 
+/* Who has the socket still, as a worker does, holds up nobody. */
+static void check_end(struct listener *listener)
+{
+    struct address address = listener->address;
+    char text[ADDRESS_TEXT_SIZE];
+    int held = dup(listener->fd);
+    listener_end(listener);
+    listener_unlock(listener);
+    assert_true(accept(held, NULL, NULL) < 0 && errno == EINVAL);
+    assert_false(can_connect(&address));
+    address_format(&address, text, sizeof text);
+    if (address.storage.ss_family != AF_UNIX || address_path(&address)) {
+        struct listener next = open_at(text);
+        assert_true(can_connect(&next.address));
+        listener_close(&next);
+    }
+    close(held);
+}
+
 static void check_refuse(const char *text)
 {
     struct listener listener = open_at(text);
@@ -431,6 +450,7 @@ static void check_refuse(const char *text)
         assert_false(connected_within(late, 0));
         close(late);
     }
+    check_end(&listener);
     listener_close(&listener);
 }
 

@@ -156,6 +156,45 @@ static void test_each_socket_has_its_address(void **state)
     state_close(&file, true);
 }
 
+static void test_other_sockets_later(void **state)
+{
+    struct listener sockets[] = {some_listener("127.0.0.1:9000"), some_listener("unix:/run/a b/app.sock")};
+    struct state file;
+    (void)state;
+    create(&file);
+    add(&file, 50);
+    add(&file, 51);
+    for (pid_t count = 2; count > 0; count--) {
+        assert_int_equal(state_renew(&file, sockets, (size_t)count), 0);
+        assert_int_equal(state_drop(&file, 52 - count, 1000 * (52 - (uint64_t)count)), 0);
+        add(&file, 60 + count);
+        struct state_former former = read_back();
+        assert_true(!former.garbage && former.count == 2 && former.socket_count == (size_t)count);
+        assert_int_equal(former.records[0].pid, 62); /* where 50 was */
+        state_former_fini(&former);
+    }
+    state_close(&file, true);
+}
+
+static void test_a_file_that_cannot_be_written_anew_stays(void **state)
+{
+    struct listener sockets[] = {some_listener("127.0.0.1:9000"), some_listener("127.0.0.1:9001")};
+    char draft[sizeof path + 4];
+    struct state file;
+    (void)state;
+    create(&file);
+    add(&file, 50);
+    (void)snprintf(draft, sizeof draft, "%s.new", path);
+    assert_int_equal(mkdir(draft, 0700), 0);
+    assert_int_equal(state_renew(&file, sockets, 2), -EEXIST);
+    assert_int_equal(rmdir(draft), 0);
+    add(&file, 51);
+    struct state_former former = read_back();
+    assert_true(!former.garbage && former.count == 2 && former.socket_count == 1);
+    state_former_fini(&former);
+    state_close(&file, true);
+}
+
 static void test_nothing_there(void **state)
 {
     (void)state;
@@ -285,6 +324,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_numbers_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_socket_has_its_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_sockets_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_that_cannot_be_written_anew_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_boot_is_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_is_skipped, setup, teardown),
