@@ -90,8 +90,8 @@ void listener_hide(struct listener *listener);
  * False also when the kernel does not answer. */
 bool listener_exists(const struct listener *listener);
 
-/* New connections are refused from now on, while queued ones stay to be accepted by the workers. Not for
- * foreign ones.
+/* New connections are refused from now on, while queued ones stay to be accepted by the workers. A
+ * foreign socket is left as it is.
  * unix: the path goes, then shutdown(SHUT_RD). TCP: a classic BPF filter drops bare SYNs. Returns 0, or
  * -errno when the kernel does not let us (-EPERM: some take filters from CAP_NET_ADMIN only). */
 int listener_refuse(struct listener *listener);

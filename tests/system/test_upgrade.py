@@ -490,3 +490,17 @@ def test_whoever_names_descriptors(make_pool):
     pool = make_pool(environment={"FCGIPOOL_FDS": "link:0,listener:1"}).up()
     assert "is ignored" in pool.log()
     pool.stop()
+
+
+def test_systemd_is_told(deployed, listener):
+    """Who its main process is now, when the former one has nothing more to say; and that the pool is ready, not that it stops."""
+    pool = deployed(workers=1, environment=listener.environment).up()
+    listener.wait("READY", "1")
+    first = pool.pid
+    upgrade(pool)
+    listener.wait("MAINPID", str(pool.pid))
+    wait_until(lambda: len(listener.values("READY")) == 2, 10, "word from the new master")
+    said = [(name, value) for _, name, value in listener.take().seen if name in ("MAINPID", "READY", "STOPPING")]
+    assert said == [("READY", "1"), ("MAINPID", str(first)), ("MAINPID", str(pool.pid)), ("READY", "1"), ("MAINPID", str(pool.pid))]
+    pool.stop()
+    listener.wait("STOPPING", "1")
