@@ -229,11 +229,14 @@ static void act_kill(struct master *master, const struct action *action)
 
 static void act_refuse(struct master *master, const struct action *action)
 {
-    bool stops = action->reason == REASON_STOP;
-    if (stops && upgrade_leaves_listener(master))
+    if (action->reason == REASON_MOVED) {
+        listeners_refuse(master, false);
+        observe_queue(master);
+    } else if (upgrade_leaves_listener(master)) {
         upgrade_ask(master);
-    else
-        listen_refuse(master, stops);
+    } else {
+        listen_refuse(master);
+    }
 }
 
 static void act_state(struct master *master, const struct action *action)

@@ -43,12 +43,22 @@ static int open_there(struct master *master, struct listener_options *options, s
                                             : "");
 }
 
+/* Which address the control file has. */
+static int ask(const struct master *master, struct bound *bound, struct problem *problem)
+{
+    int result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &bound->asked, problem);
+    if (result == 0)
+        listener_settle(&bound->asked);
+    return result;
+}
+
 static int open_own(struct master *master, struct bound *bound, struct problem *problem)
 {
     struct listener_options options = options_of(&bound->listener, master->conf);
+    int result = ask(master, bound, problem);
     options.former = orphans_listener(&master->orphans);
     options.address = bound->asked;
-    return open_there(master, &options, bound, problem);
+    return result ? result : open_there(master, &options, bound, problem);
 }
 
 /* What kind of socket was passed shows only now. */
@@ -59,25 +69,17 @@ static void warn_of_clients(const struct master *master, const struct listener *
         log_warning("allowed_clients has no effect: the socket that was passed is not a TCP socket");
 }
 
-static int open_first(struct master *master, struct bound *bound, struct problem *problem)
-{
-    int result = 0;
-    if (bound->listener.foreign)
-        return listen_settle(master, problem);
-    if (conf_listen(master->conf, NULL) == CONF_LISTEN_ADDRESS)
-        result = address_parse(conf_text(master->conf, SETTING_ID_LISTEN), &bound->asked, problem);
-    if (result)
-        return result;
-    listener_settle(&bound->asked);
-    result = inherit_listener(master, &bound->listener, problem);
-    return result > 0 ? open_own(master, bound, problem) : result;
-}
-
 int listen_open(struct master *master, struct problem *problem)
 {
-    struct bound *passed = listeners_next(&master->listeners, NULL);
-    struct bound *bound = passed ? passed : listeners_room(&master->listeners);
-    int result = open_first(master, bound, problem);
+    struct bound *bound = listeners_at(&master->listeners, 0);
+    if (!bound)
+        bound = listeners_room(&master->listeners);
+    int result = bound->listener.foreign ? listen_settle(master, problem)
+                                         : inherit_listener(master, &bound->listener, problem);
+    if (result > 0)
+        result = open_own(master, bound, problem);
+    else if (result == 0 && !bound->listener.foreign)
+        result = ask(master, bound, problem);
     if (result == 0)
         warn_of_clients(master, &bound->listener);
     return result;
@@ -103,13 +105,13 @@ static bool is_same(const struct conf *a, const struct conf *b)
     return true;
 }
 
-void listen_refuse(struct master *master, bool all)
+void listen_refuse(struct master *master)
 {
-    if (all && (inherit_shares(master) || listeners_current(master)->listener.foreign)) {
+    if (inherit_shares(master) || listeners_current(master)->listener.foreign) {
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
         return;
     }
-    listeners_refuse(master, all);
+    listeners_refuse(master, true);
     observe_queue(master);
 }
 

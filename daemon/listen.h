@@ -6,8 +6,6 @@
 
 #include "daemon/base/problem.h"
 
-#include <stdbool.h>
-
 #include <stdint.h>
 
 struct conf;
@@ -17,10 +15,10 @@ struct master;
  * listener_open, with the reason. */
 __attribute__((warn_unused_result)) int listen_open(struct master *master, struct problem *problem);
 
-/* New connections are refused from now on at the addresses that are left, or at `all`, and then QUEUE_EMPTY
- * is reported when nothing waits any more. At once, and nothing is refused, where others serve it: the other
- * master of an upgrade, or, of somebody else's socket, who accepts from it next. */
-void listen_refuse(struct master *master, bool all);
+/* New connections are refused from now on, and QUEUE_EMPTY is reported when nothing waits any more. At once,
+ * and nothing is refused, where others serve it: the other master of an upgrade, or, of somebody else's
+ * socket, who accepts from it next. */
+void listen_refuse(struct master *master);
 
 /* Has backlog, mode, owner and who may connect as the settings in effect have them, of a listener that
  * another master has made. Returns 0, or -errno with the reason, and part of them may be in effect. */

@@ -145,7 +145,7 @@ void reap(struct master *master)
 }
 
 struct strays {
-    const struct listener *listener;
+    const struct listeners *listeners;
     pid_t heir;
     size_t count;
 };
@@ -154,7 +154,11 @@ static int is_listener(pid_t pid, int fd, uint64_t inode, void *context)
 {
     const struct strays *strays = context;
     (void)pid, (void)fd;
-    return inode == strays->listener->inode;
+    const struct bound *bound = NULL;
+    do {
+        bound = listeners_next(strays->listeners, bound);
+    } while (bound && bound->listener.inode != inode);
+    return bound != NULL;
 }
 
 static int kill_stray(pid_t pid, void *context)
@@ -167,12 +171,12 @@ static int kill_stray(pid_t pid, void *context)
     return 0;
 }
 
-static void reap_strays_of(struct master *master, const struct listener *listener)
+void reap_strays(struct master *master)
 {
     const pid_t heir = upgrade_has_heir(master) ? master->upgrade.pid : 0;
     const struct timespec pause = {.tv_nsec = 1000000};
     for (int round = 0; round < STRAY_ROUNDS; round++) {
-        struct strays strays = {.listener = listener, .heir = heir};
+        struct strays strays = {.listeners = &master->listeners, .heir = heir};
         if (proc_each_child(getpid(), kill_stray, &strays) < 0 || strays.count == 0)
             return;
         for (int waits = 0; strays.count > 0 && waits < STRAY_WAIT_MS; waits++) {
@@ -181,10 +185,4 @@ static void reap_strays_of(struct master *master, const struct listener *listene
             nanosleep(&pause, NULL);
         }
     }
-}
-
-void reap_strays(struct master *master)
-{
-    for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
-        reap_strays_of(master, &bound->listener);
 }

@@ -113,7 +113,7 @@ static void lose(struct master *master)
     struct upgrade *upgrade = &master->upgrade;
     upgrade->phase = UPGRADE_LEAVING;
     if (upgrade->asked)
-        listen_refuse(master, true);
+        listen_refuse(master);
     upgrade->asked = false;
 }
 
