@@ -157,6 +157,16 @@ static bool any_to_drain(const struct master *master)
     return false;
 }
 
+/* What the library does when accept fails is known; another program may leave with requests in its hand. */
+static bool may_end(const struct master *master, const struct bound *bound)
+{
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        if (master->workers[i].pid && master->workers[i].listener == &bound->listener &&
+            !worker_tells(&master->workers[i]))
+            return false;
+    return bound->listener.fd >= 0 && master->policy.state < POOL_STOPPING;
+}
+
 static void look_queue(struct master *master, struct bound *bound)
 {
     bound->empty_looks = listener_is_empty(&bound->listener) ? bound->empty_looks + 1 : 0;
@@ -166,7 +176,7 @@ static void look_queue(struct master *master, struct bound *bound)
     if (!bound->drained || (master->policy.draining && !any_to_drain(master)))
         return;
     master_event(master, EVENT_DRAINED, 0, (int64_t)bound->place);
-    if (bound->listener.fd >= 0 && master->policy.state < POOL_STOPPING)
+    if (may_end(master, bound))
         listener_end(&bound->listener);
 }
 
