@@ -70,9 +70,9 @@ def test_through_nginx(make_pool, make_nginx, make_load):
 
 def test_kept_connections_count_by_request(make_pool, make_load):
     pool = make_pool(command=kinds.command("events")[0], workers=4, max_requests=50).up()
-    result = make_load(pool.address, clients=8, keep=True, requests=6000, mix="GET:0,POST:65536").wait(600)
-    assert_all_right(result, 6000)
-    status = pool.wait_status(lambda status: status["requests"] == 6000, what="the count")
+    result = make_load(pool.address, clients=8, keep=True, requests=20000, mix="GET:0,POST:65536").wait(600)
+    assert_all_right(result, 20000)
+    status = pool.wait_status(lambda status: status["requests"] == 20000, what="the count")
     assert status["counters"]["recycled_requests"] >= 5
     pool.stop()
 
