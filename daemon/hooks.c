@@ -218,8 +218,11 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int events)
 static void wait_for_all(struct master *master)
 {
     struct hooks *hooks = &master->hooks;
+    int64_t limit_ms = master->settings.hooks_timeout_ms;
+    if (hooks->hurried && limit_ms > POLICY_QUICK_MS)
+        limit_ms = POLICY_QUICK_MS;
     ev_now_update(master->loop);
-    ev_timer_init(&hooks->patience, on_patience, (double)master->settings.hooks_timeout_ms / 1000.0, 0.0);
+    ev_timer_init(&hooks->patience, on_patience, (double)limit_ms / 1000.0, 0.0);
     hooks->patience.data = master;
     ev_timer_start(master->loop, &hooks->patience);
     hooks->leaving = true;
@@ -251,6 +254,7 @@ void hooks_leave(struct master *master)
 void hooks_hurry(struct master *master)
 {
     master->hooks.leaving = false;
+    master->hooks.hurried = true;
 }
 
 void hooks_init(struct master *master)

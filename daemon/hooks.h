@@ -49,6 +49,7 @@ struct hooks {
     uint32_t workers; /* that serve, as last told */
     ev_timer turn;    /* while there is room for such as wait */
     bool leaving;     /* the master waits for them; ends when that is false */
+    bool hurried;     /* it was told not to wait long */
     ev_timer patience;
 };
 
@@ -76,7 +77,8 @@ bool hooks_reap(struct master *master, const siginfo_t *death);
  * until that has ended, each for hooks.timeout at most. */
 void hooks_leave(struct master *master);
 
-/* Somebody does not want to wait: ends what hooks_leave waits for, if it does. */
+/* Somebody does not want to wait: ends what hooks_leave waits for, if it does, and lets it wait no longer
+ * than POLICY_QUICK_MS from then on. */
 void hooks_hurry(struct master *master);
 
 /* Frees all of it. To be called when no hook runs, but for those that were killed. */

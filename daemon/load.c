@@ -88,7 +88,7 @@ static void await_knock(struct master *master)
     struct load_watch *watch = &master->load;
     struct epoll_event event = {.events = EPOLLIN | EPOLLET | EPOLLONESHOT};
     for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));)
-        if (watch->epoll >= 0)
+        if (watch->epoll >= 0 && !bound->listener.refused_ms) /* or it would be ready for ever */
             (void)epoll_ctl(watch->epoll, EPOLL_CTL_MOD, bound->listener.fd, &event);
 }
 

@@ -303,6 +303,7 @@ static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *ac
         if (policy->slots[i].state == SLOT_RETIRING)
             policy->slots[i].deadline_ms = earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
     rollout_cancel(policy, REASON_STOP, now_ms, actions);
+    policy->fallback = 0; /* whose address may be left before the others are */
     policy_act(ACTION_REFUSE, 0, REASON_STOP, actions);
 }
 

@@ -87,7 +87,8 @@ class Chaos:
             return
         self.signal(signal.SIGUSR2)
         self.pool.status()
-        status = self.pool.wait_status(lambda status: not status["upgrade"] or status["upgrade"]["state"] != "starting", 60)
+        status = self.pool.wait_status(
+            lambda status: not status["upgrade"] or status["upgrade"]["state"] not in ("starting", "leaving"), 60)
         if status["upgrade"] and status["upgrade"]["pid"]:
             leaves = self.dice.choice([self.pool.pid, status["upgrade"]["pid"]])
             os.kill(leaves, signal.SIGTERM)

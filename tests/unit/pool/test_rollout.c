@@ -175,6 +175,22 @@ static void a_generation_that_fails_later_is_taken_back(void **state)
         assert_int_equal(slots[i].generation, 1);
 }
 
+/* Its address may be left already. */
+static void in_a_stop_there_is_no_way_back(void **state)
+{
+    (void)state;
+    settings.failures = 1;
+    begin();
+    happens(EVENT_READY, 3, 0);
+    leaves(0);
+    assert_int_equal(policy.fallback, 1);
+    happens(EVENT_STOP, 0, 0);
+    happens(EVENT_EXITED, 3, EXIT_CAUSE_CODE);
+    assert_int_equal(policy.backoff.failures, 1);
+    assert_int_equal(policy.generation, 2);
+    assert_int_equal(policy.stats.rolled_back, 0);
+}
+
 /* Who was due for its generation only is not any more, but for its age. */
 static void who_has_become_old_meanwhile_is_due_for_that(void **state)
 {
@@ -339,6 +355,7 @@ int main(void)
         TEST(a_canary_that_never_accepts_is_ended),
         TEST(a_canary_that_cannot_be_started_has_failed),
         TEST(a_generation_that_fails_later_is_taken_back),
+        TEST(in_a_stop_there_is_no_way_back),
         TEST(who_has_become_old_meanwhile_is_due_for_that),
         TEST(broken_invariants_are_found),
         TEST(what_fails_of_a_former_generation_does_not_count),
