@@ -2,6 +2,7 @@
 either. What goes wrong with the new one changes nothing."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -331,7 +332,8 @@ def test_a_stop(phase, number, directory, make_pool, make_load):
     pool.stop(number)
     if number == signal.SIGTERM:
         assert all(result.lost == 0 and result.ok == result.sent for result in (load.stop() for load in loads))
-        assert "unasked" not in pool.log()
+        # Who finds an empty queue that refuses connections may leave by himself.
+        assert not re.search(r"unasked", re.sub(r"exited with code 0 .*", "", pool.log()))
     assert_left(old, new)
     assert not Path(pool.control_path + ".state").exists()
 
