@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ from kit.pool import Pool  # noqa: E402
 def pytest_configure(config):
     if not os.environ.get("FCGIPOOL_BUILD"):
         raise pytest.UsageError("FCGIPOOL_BUILD must name the build directory; scripts/test sets it")
+
+    # Now and then xdist runs the tests of a process outside its main thread, where no handler can be set.
+    if threading.current_thread() is not threading.main_thread():
+        return
 
     # A run that is told to end tidies up like one that ends by itself.
     def leave(*unused):
