@@ -1,6 +1,7 @@
 /* The new master of an upgrade; see inherit.h. */
 #include "daemon/inherit.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
@@ -17,13 +18,6 @@
 #include <unistd.h>
 
 /* ---- what was given ---- */
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
 
 static int take_fd(struct inheritance *inheritance, enum handover_fd which)
 {
@@ -56,8 +50,8 @@ void inherit_take(struct inheritance *ret_inheritance)
 void inherit_fini(struct inheritance *inheritance)
 {
     for (enum handover_fd i = 0; i < HANDOVER_FDS; i++)
-        close_fd(&inheritance->fds[i]);
-    close_fd(&inheritance->complaints);
+        fd_close(&inheritance->fds[i]);
+    fd_close(&inheritance->complaints);
     json_decref(inheritance->will);
     inheritance->will = NULL;
 }
@@ -117,8 +111,8 @@ void inherit_standard(struct inheritance *inheritance)
     inheritance->complaints = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     (void)dup2(inheritance->fds[HANDOVER_STDOUT], STDOUT_FILENO);
     (void)dup2(inheritance->fds[HANDOVER_STDERR], STDERR_FILENO);
-    close_fd(&inheritance->fds[HANDOVER_STDOUT]);
-    close_fd(&inheritance->fds[HANDOVER_STDERR]);
+    fd_close(&inheritance->fds[HANDOVER_STDOUT]);
+    fd_close(&inheritance->fds[HANDOVER_STDERR]);
 }
 
 void inherit_complain(struct inheritance *inheritance)
@@ -174,8 +168,8 @@ int inherit_listener(struct master *master, struct listener *ret_listener, struc
                    conf_listen(master->conf, NULL) != CONF_LISTEN_ADDRESS;
     int result = foreign ? take_foreign(master, &listener, problem) : take_own(master, &listener, problem);
     if (result) { /* it must not stay open when the old one closes it */
-        close_fd(&inheritance->fds[HANDOVER_LISTENER]);
-        close_fd(&inheritance->fds[HANDOVER_LISTENER_LOCK]);
+        fd_close(&inheritance->fds[HANDOVER_LISTENER]);
+        fd_close(&inheritance->fds[HANDOVER_LISTENER_LOCK]);
         return result;
     }
     inheritance->fds[HANDOVER_LISTENER] = inheritance->fds[HANDOVER_LISTENER_LOCK] = -1;
@@ -272,7 +266,7 @@ static void succeed(struct master *master)
 {
     struct inheritance *inheritance = master->inheritance;
     ev_io_stop(master->loop, &inheritance->link);
-    close_fd(&inheritance->fds[HANDOVER_LINK]);
+    fd_close(&inheritance->fds[HANDOVER_LINK]);
     inheritance->waits = false;
     log_info("pool %s: the former master has gone, this one takes its place", master->name);
     title_set("fcgipool: master %s", master->name);
@@ -282,7 +276,7 @@ static void succeed(struct master *master)
     take_control(master);
     if (!inheritance->ready) {
         recent_stop();
-        close_fd(&inheritance->complaints);
+        fd_close(&inheritance->complaints);
     }
     if (master->policy.state < POOL_STOPPING)
         announce_start(master);
@@ -372,7 +366,7 @@ void inherit_notify(struct master *master)
     if (policy_is_settled(policy) && !inheritance->settled)
         say(inheritance, &inheritance->settled, json_pack("{s:s}", "state", "settled"));
     if (!inherit_is_awaited(master))
-        close_fd(&inheritance->complaints);
+        fd_close(&inheritance->complaints);
 }
 
 json_t *inherit_json(const struct master *master)

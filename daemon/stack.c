@@ -1,6 +1,7 @@
 /* Stacks by eu-stack; see stack.h. */
 #include "daemon/stack.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 #include "daemon/kernel/spawn.h"
 
@@ -14,12 +15,6 @@
 
 #define PROGRAM   "eu-stack"
 #define READ_SIZE 16384
-
-static void close_cleanup(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 /* ---- the end ---- */
 
@@ -137,7 +132,7 @@ static int spawn_reader(const struct stack *stack, pid_t subject, int output_fd,
     char name[] = PROGRAM, option[] = "-p", number[16], locale[] = "LC_ALL=C";
     char *argv[] = {name, option, number, NULL}, *envp[] = {locale, NULL};
     const char *step;
-    __attribute__((cleanup(close_cleanup))) int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    __attribute__((cleanup(fd_close))) int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (nothing < 0)
         return -errno;
     (void)snprintf(number, sizeof number, "%ld", (long)subject);
@@ -185,7 +180,7 @@ int stack_take(struct stack *stack, pid_t pid)
     int subject = pidfd_open(pid, 0);
     int result = subject < 0 ? -errno : start_reader(stack, pid, &read_fd);
     if (result != 0) {
-        close_cleanup(&subject);
+        fd_close(&subject);
         return result;
     }
     if (stack->text == NULL)

@@ -1,6 +1,7 @@
 /* Starting the second master of an upgrade; see upgrade_run.h. */
 #include "daemon/upgrade_run.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 #include "daemon/base/origin.h"
 #include "daemon/kernel/spawn.h"
@@ -12,12 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 static json_t *identity_json(const struct listener *listener)
 {
@@ -113,8 +108,8 @@ static int run(struct master *master, const int fds[static HANDOVER_FDS], int ou
 /* With our ends of what ties us to it. Likewise. */
 static int run_tied(struct master *master, const int link[2], const int pipe[2], struct problem *problem)
 {
-    int out __attribute__((cleanup(close_fd))) = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    int err __attribute__((cleanup(close_fd))) = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int out __attribute__((cleanup(fd_close))) = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int err __attribute__((cleanup(fd_close))) = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (out < 0 || err < 0)
         return problem_set(problem, -errno, "the new master could not be started: %s", strerror(errno));
     const struct listener *listener = &listeners_current(master)->listener;
@@ -142,11 +137,11 @@ int upgrade_run(struct master *master, struct problem *problem)
         problem_set(problem, result, "the new master could not be started: %s", strerror(-result));
     else
         result = run_tied(master, link, pipe, problem);
-    close_fd(&link[1]);
-    close_fd(&pipe[1]);
+    fd_close(&link[1]);
+    fd_close(&pipe[1]);
     if (result) {
-        close_fd(&link[0]);
-        close_fd(&pipe[0]);
+        fd_close(&link[0]);
+        fd_close(&pipe[0]);
         return result;
     }
     (void)fcntl(pipe[0], F_SETFL, O_NONBLOCK);

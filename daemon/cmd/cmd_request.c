@@ -3,6 +3,7 @@
  * body goes to stdout, what the worker complains of to stderr. Exit status: 0 a complete answer with a status
  * below 500; 64 usage; 69 nobody listens; 75 timed out; 78 bad control file; 70 otherwise.
  */
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 #include "daemon/cmd/client.h"
 #include "daemon/cmd/cmd.h"
@@ -57,12 +58,6 @@ struct environment {
     size_t count;
     char content_length[24]; /* may be empty */
 };
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 static void options_fini(struct request_options *options)
 {
@@ -159,7 +154,7 @@ static int read_body(struct request_options *options)
 {
     size_t size = 0;
     bool standard_input = strcmp(options->body_file, "-") == 0;
-    __attribute__((cleanup(close_fd))) int fd =
+    __attribute__((cleanup(fd_close))) int fd =
         standard_input ? dup(STDIN_FILENO) : open(options->body_file, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)

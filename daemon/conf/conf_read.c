@@ -1,6 +1,7 @@
 /* Reading a control file; see conf_read.h. */
 #include "daemon/conf/conf_read.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 #include "daemon/base/unicode.h"
 
@@ -10,12 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 /* A FIFO without a writer would open at once with O_NONBLOCK, so the kind is looked at on the open file. */
 static int check_kind(int fd, struct problem *problem)
@@ -77,7 +72,7 @@ static int check_text(const char *text, size_t length, struct problem *problem)
 
 int conf_read(const char *file, char **ret_text, size_t *ret_length, struct problem *problem)
 {
-    int fd __attribute__((cleanup(close_fd))) = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    int fd __attribute__((cleanup(fd_close))) = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 && errno == ENXIO)
         return problem_set(problem, -EINVAL, "is a socket or a device, not a regular file");
     if (fd < 0)

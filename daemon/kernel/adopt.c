@@ -1,6 +1,7 @@
 /* Descriptors of other processes, by pidfd_getfd; see adopt.h. */
 #include "daemon/kernel/adopt.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/kernel/proc.h"
 
 #include <errno.h>
@@ -13,17 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void close_cleanup(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
 /* --- out of another process --- */
 
 int adopt_descriptor(pid_t pid, pid_t group, int fd)
 {
-    __attribute__((cleanup(close_cleanup))) int process = pidfd_open(pid, 0);
+    __attribute__((cleanup(fd_close))) int process = pidfd_open(pid, 0);
     if (process < 0)
         return -errno;
     if (group != 0 && getpgid(pid) != group)
@@ -75,7 +70,7 @@ int adopt_pipe(pid_t pid, uint64_t start, int fd)
     char path[40];
     struct stat found;
     uint64_t started;
-    __attribute__((cleanup(close_cleanup))) int got = adopt_descriptor(pid, 0, fd);
+    __attribute__((cleanup(fd_close))) int got = adopt_descriptor(pid, 0, fd);
     if (got < 0)
         return got;
     int flags = fcntl(got, F_GETFL);
@@ -153,7 +148,7 @@ bool adopt_duplicate(const struct listener_options *options, struct listener *li
     int fd = fcntl(former->fd, F_DUPFD_CLOEXEC, 0);
     int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
     if (flags < 0) {
-        close_cleanup(&fd);
+        fd_close(&fd);
         return false;
     }
     (void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);

@@ -3,6 +3,7 @@
  */
 #include "daemon/kernel/diag.h"
 
+#include "daemon/base/fd.h"
 #include "pool/assert.h"
 
 #include <arpa/inet.h>
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* The kernel fills at most 32 KiB a read, when it sees that we have room for it. */
 #define READ_SIZE  32768
@@ -24,12 +24,6 @@
 
 /* Called for each message of the answer; 0 or -errno, which ends the exchange. */
 typedef int message_fn(const struct nlmsghdr *message, void *context);
-
-static void close_cleanup(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 static const void *body_of(const struct nlmsghdr *message)
 {
@@ -92,7 +86,7 @@ static int ask(const void *body, size_t size, bool dump, message_fn *each, void 
     ASSERT(size <= sizeof request.body);
     memcpy(request.body, body, size);
 
-    __attribute__((cleanup(close_cleanup))) int fd =
+    __attribute__((cleanup(fd_close))) int fd =
         socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
     if (fd < 0)
         return -errno;

@@ -2,6 +2,7 @@
 #include "daemon/kernel/listener.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/fd.h"
 #include "daemon/kernel/adopt.h"
 #include "daemon/kernel/diag.h"
 #include "daemon/kernel/entry.h"
@@ -20,18 +21,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void close_cleanup(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
 /* --- what is at the path --- */
 
 /* Whether nobody listens on the socket at an address any more. */
 static bool is_stale(const struct address *address)
 {
-    __attribute__((cleanup(close_cleanup))) int fd =
+    __attribute__((cleanup(fd_close))) int fd =
         socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return fd >= 0 && connect(fd, (const struct sockaddr *)&address->storage, address->length) != 0 &&
            (errno == ECONNREFUSED || errno == ENOENT);
@@ -145,7 +140,7 @@ static int open_unix(const struct listener_options *options, struct listener *li
 
 void listener_settle(struct address *address)
 {
-    __attribute__((cleanup(close_cleanup))) int fd =
+    __attribute__((cleanup(fd_close))) int fd =
         address->dual_stack ? socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
     if (!address->dual_stack || fd >= 0 || errno != EAFNOSUPPORT)
         return;
@@ -282,7 +277,7 @@ static int adjust_path(const struct listener *listener, const struct listener_op
         return 0;
     int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     int error = adjust_file(fd, listener, options, problem);
-    close_cleanup(&fd);
+    fd_close(&fd);
     return error;
 }
 
@@ -371,8 +366,8 @@ bool listener_is_empty(const struct listener *listener)
 
 void listener_leave(struct listener *listener)
 {
-    close_cleanup(&listener->fd);
-    close_cleanup(&listener->lock_fd);
+    fd_close(&listener->fd);
+    fd_close(&listener->lock_fd);
     free(listener->clients);
     *listener = (struct listener)LISTENER_INIT;
 }

@@ -6,6 +6,8 @@
  */
 #include "daemon/kernel/spawn.h"
 
+#include "daemon/base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -73,12 +75,6 @@ struct child {
     int report_fd; /* the writing end, close-on-exec, above 2 */
     int last_fd;   /* no descriptor is above this one */
 };
-
-static void close_cleanup(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
 
 /* --- in the child --- */
 
@@ -300,7 +296,7 @@ static int start_blocked(const struct spawn_options *options, int report_fd, int
 
 int spawn_process(const struct spawn_options *options, pid_t *ret_pid, const char **ret_step)
 {
-    __attribute__((cleanup(close_cleanup))) int read_fd = -1;
+    __attribute__((cleanup(fd_close))) int read_fd = -1;
     int write_fd = -1;
     int error = make_pipe(&read_fd, &write_fd);
     if (error != 0) {

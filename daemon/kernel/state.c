@@ -1,6 +1,9 @@
 /* The state file; see state.h. */
 #include "daemon/kernel/state.h"
 
+#include "daemon/base/fd.h"
+#include "daemon/base/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,24 +22,13 @@
 #define RECORDS_MAX 65536
 #define BOOT_SIZE   37
 
-static void close_cleanup(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
-static void free_cleanup(char **text)
-{
-    free(*text);
-}
-
 static void read_boot(char ret_boot[BOOT_SIZE])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     memset(ret_boot, 0, BOOT_SIZE);
     if (fd < 0 || read(fd, ret_boot, BOOT_SIZE - 1) != BOOT_SIZE - 1)
         strcpy(ret_boot, "unknown");
-    close_cleanup(&fd);
+    fd_close(&fd);
 }
 
 /* --- reading --- */
@@ -173,10 +165,10 @@ static int parse(const char *text, size_t size, struct state_former *former)
 
 int state_read(const char *path, struct state_former *ret_former, struct problem *problem)
 {
-    __attribute__((cleanup(free_cleanup))) char *text = NULL;
+    __attribute__((cleanup(memory_free_text))) char *text = NULL;
     struct state_former former = STATE_FORMER_INIT;
     off_t size = 0;
-    __attribute__((cleanup(close_cleanup))) int fd = open_ours(path, &size, problem);
+    __attribute__((cleanup(fd_close))) int fd = open_ours(path, &size, problem);
     if (fd < 0 && fd != -ENOENT)
         return fd;
     if (fd >= 0 && (uintmax_t)size >

@@ -1,6 +1,7 @@
 /* Pictures by gnuplot, which works in a directory of its own; see plot.h. */
 #include "daemon/simulate/plot.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 
 #include <errno.h>
@@ -27,12 +28,6 @@ static int close_file(FILE *stream)
 {
     bool failed = ferror(stream) != 0;
     return fclose(stream) != 0 ? -errno : failed ? -EIO : 0;
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
 }
 
 static void remove_all(const char *path, int directory)
@@ -163,7 +158,7 @@ int plot_write(const char *file, const struct run_outcome *outcomes, size_t coun
         memory_text("%s/fcgipool-plot-XXXXXX", top && *top ? top : "/tmp");
     if (!mkdtemp(path))
         return problem_set(problem, -errno, "%s: %s", path, strerror(errno));
-    __attribute__((cleanup(close_fd))) int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    __attribute__((cleanup(fd_close))) int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int r = directory < 0 ? problem_set(problem, -errno, "%s: %s", path, strerror(errno))
                           : write_in(path, directory, file, outcomes, count, problem);
     remove_all(path, directory);
