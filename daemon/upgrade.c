@@ -2,37 +2,25 @@
 #include "daemon/upgrade.h"
 
 #include "daemon/base/exit_code.h"
+#include "daemon/base/fd.h"
 #include "daemon/base/memory.h"
 #include "daemon/base/origin.h"
 #include "daemon/base/pidfile.h"
-#include "daemon/base/unicode.h"
 #include "daemon/handover.h"
-#include "daemon/kernel/path_lock.h"
 #include "daemon/listen.h"
 #include "daemon/master.h"
 #include "daemon/status.h"
+#include "daemon/upgrade_end.h"
 #include "daemon/upgrade_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Beyond what its first worker may take to start, and beyond what its workers may take to leave. */
 #define SPARE_MS 5000
-/* Of what it prints, at a time; and as much as a pipe holds. */
-#define READ_SIZE 512
-#define PIPE_SIZE 65536
-
-static void close_fd(const int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-}
-
 /* ---- how it goes ---- */
 
 static void enter(struct upgrade *upgrade, enum upgrade_phase phase)
@@ -46,7 +34,7 @@ static void enter(struct upgrade *upgrade, enum upgrade_phase phase)
 static void close_watcher(struct master *master, ev_io *watcher)
 {
     ev_io_stop(master->loop, watcher);
-    close_fd(&watcher->fd);
+    fd_close(&watcher->fd);
     ev_io_set(watcher, -1, EV_READ);
 }
 
@@ -195,25 +183,11 @@ static void on_link(struct ev_loop *loop, ev_io *watcher, int events)
     control_notify(&master->control);
 }
 
-/* What does not fit is not kept. Returns what read() returned. */
-static ssize_t read_complaint(struct upgrade *upgrade)
-{
-    char buffer[READ_SIZE];
-    size_t kept = strlen(upgrade->complaint), room = sizeof upgrade->complaint - 1 - kept;
-    ssize_t length = read(upgrade->complaints.fd, buffer, sizeof buffer);
-    if (length <= 0)
-        return length;
-    size_t taken = (size_t)length < room ? (size_t)length : room;
-    memcpy(upgrade->complaint + kept, buffer, taken);
-    upgrade->complaint[kept + taken] = '\0';
-    return length;
-}
-
 static void on_complaint(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct master *master = watcher->data;
     (void)events;
-    ssize_t length = read_complaint(&master->upgrade);
+    ssize_t length = upgrade_read_complaint(&master->upgrade);
     if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR))
         ev_io_stop(loop, watcher);
 }
@@ -289,79 +263,6 @@ int upgrade_start(struct master *master, bool leaves, struct problem *problem)
 
 /* ---- the end ---- */
 
-static void describe(const struct upgrade *upgrade, const siginfo_t *death, char *ret_text, size_t size)
-{
-    const char *when = upgrade->served ? "" : " before it served";
-    if (upgrade->too_late)
-        snprintf(ret_text, size, "was killed, for it did not %s in time",
-                 upgrade->phase == UPGRADE_STARTING ? "start" : "end");
-    else if (death->si_code == CLD_EXITED)
-        snprintf(ret_text, size, "exited with code %d%s", death->si_status, when);
-    else
-        snprintf(ret_text, size, "was killed by signal %d%s", death->si_status, when);
-}
-
-/* In one line, as it can be shown. */
-static char *join(const char *complaint)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *stream = memory_must(open_memstream(&text, &size));
-    for (const char *line = complaint, *before = ""; *line; before = "; ") {
-        size_t length = strcspn(line, "\n");
-        fprintf(stream, "%s%.*s", before, (int)length, line);
-        line += length + (line[length] == '\n');
-    }
-    fclose(stream);
-    unicode_make_printable(memory_must(text), strlen(text));
-    return text;
-}
-
-static char *reason_of(struct upgrade *upgrade, const siginfo_t *death)
-{
-    char how[80];
-    describe(upgrade, death, how, sizeof how);
-    for (int left = PIPE_SIZE / READ_SIZE; left > 0 && read_complaint(upgrade) > 0; left--)
-        ;
-    char *complaint __attribute__((cleanup(memory_free_text))) = join(upgrade->complaint);
-    return memory_text("the new master, pid %ld, %s%s%s", (long)upgrade->pid, how, *complaint ? ": " : "",
-                       complaint);
-}
-
-/* As it says itself, if it is one of ours; another program's is no code of ours. */
-static int code_of(const siginfo_t *death)
-{
-    static const int known[] = {EXIT_USAGE, EXIT_NO_MASTER, EXIT_NOT_NOW, EXIT_BAD_CONFIG};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (death->si_code == CLD_EXITED && death->si_status == known[i])
-            return known[i];
-    return EXIT_FAILED;
-}
-
-/* Of one that was killed. Its workers are ours to retire. */
-static void clear_up(struct master *master)
-{
-    const char *control = conf_text(master->conf, SETTING_ID_CONTROL_SOCKET);
-    char *path __attribute__((cleanup(memory_free_text))) = memory_text("%s.2", control);
-    char *state __attribute__((cleanup(memory_free_text))) = memory_text("%s.state", path);
-    struct problem unused;
-    bool fresh;
-    int lock_fd = path_lock_take(path, &fresh, &unused);
-    if (lock_fd < 0)
-        return;
-    if (!fresh) {
-        orphans_adopt(master, state);
-        (void)unlink(state);
-        (void)unlink(path);
-    }
-    path_lock_release(path, lock_fd);
-    const char *pidfile = master->upgrade.pidfile;
-    if (pidfile) {
-        char *second __attribute__((cleanup(memory_free_text))) = memory_text("%s.2", pidfile);
-        pidfile_remove(second, master->upgrade.pid);
-    }
-}
-
 bool upgrade_ended(struct master *master, const siginfo_t *death)
 {
     struct upgrade *upgrade = &master->upgrade;
@@ -370,12 +271,12 @@ bool upgrade_ended(struct master *master, const siginfo_t *death)
     (void)read_link(master);
     if (upgrade_has_heir(master))
         lose_suddenly(master);
-    char *reason __attribute__((cleanup(memory_free_text))) = reason_of(upgrade, death);
-    fail(upgrade, code_of(death), reason);
+    char *reason __attribute__((cleanup(memory_free_text))) = upgrade_end_reason(upgrade, death);
+    fail(upgrade, upgrade_end_code(death), reason);
     ev_timer_stop(master->loop, &upgrade->limit);
     close_watcher(master, &upgrade->link);
     close_watcher(master, &upgrade->complaints);
-    clear_up(master);
+    upgrade_clear_up(master);
     waitpid(upgrade->pid, NULL, WNOHANG);
     upgrade->pid = 0;
     master_end_if_done(master);

@@ -214,14 +214,21 @@ int client_run_within(int64_t timeout_ms, const char *file, const char *control,
     return code;
 }
 
-int client_command(int argc, char **argv, const char *usage)
+int client_command(int argc, char **argv, const char *usage, struct options_client *ret_options,
+                   json_t **ret_result)
+{
+    int code;
+    *ret_result = NULL;
+    if (!options_client(argc, argv, usage, NULL, ret_options, &code))
+        return code;
+    return client_run(ret_options->file, ret_options->control, argv[0], NULL, ret_result);
+}
+
+int client_command_plain(int argc, char **argv, const char *usage)
 {
     struct options_client options;
-    json_t *result = NULL;
-    int code;
-    if (!options_client(argc, argv, usage, NULL, &options, &code))
-        return code;
-    code = client_run(options.file, options.control, argv[0], NULL, &result);
+    json_t *result;
+    int code = client_command(argc, argv, usage, &options, &result);
     json_decref(result);
     return code;
 }

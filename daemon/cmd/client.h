@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct options_client;
+
 /* Asks the master of the control file `file` to run `command`. `control`, if not NULL, is the path of its
  * control socket; else the file leads to it. Takes over `args` (NULL: none). Progress goes to standard error
  * when that is a terminal, errors always. Returns 0 with the result (a new reference), or the exit code: no
@@ -17,8 +19,12 @@ __attribute__((warn_unused_result)) int client_run_within(int64_t timeout_ms, co
                                                           const char *control, const char *command,
                                                           json_t *args, json_t **ret_result);
 
-/* A whole command that has neither arguments nor a result of its own: argv[0] is its name here and there.
- * Returns the exit code. */
-int client_command(int argc, char **argv, const char *usage);
+/* A whole command that has no arguments of its own: argv[0] is its name here and there. Returns the exit
+ * code, and the options with the result (a new reference; NULL where there is none, as after --help). */
+int client_command(int argc, char **argv, const char *usage, struct options_client *ret_options,
+                   json_t **ret_result);
+
+/* One whose result says nothing more. */
+int client_command_plain(int argc, char **argv, const char *usage);
 
 #endif

@@ -13,5 +13,5 @@ static const char usage[] =
 
 int cmd_reload(int argc, char **argv)
 {
-    return client_command(argc, argv, usage);
+    return client_command_plain(argc, argv, usage);
 }

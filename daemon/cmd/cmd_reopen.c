@@ -12,5 +12,5 @@ static const char usage[] =
 
 int cmd_reopen(int argc, char **argv)
 {
-    return client_command(argc, argv, usage);
+    return client_command_plain(argc, argv, usage);
 }

@@ -10,5 +10,5 @@ static const char usage[] = "usage: fcgipool resume [--control PATH] [FILE]\n"
 
 int cmd_resume(int argc, char **argv)
 {
-    return client_command(argc, argv, usage);
+    return client_command_plain(argc, argv, usage);
 }

@@ -36,12 +36,9 @@ static int greet(const struct options_client *options, json_int_t pid)
 int cmd_upgrade(int argc, char **argv)
 {
     struct options_client options;
-    json_t *result = NULL;
-    int code;
-    if (!options_client(argc, argv, usage, NULL, &options, &code))
-        return code;
-    code = client_run(options.file, options.control, argv[0], NULL, &result);
-    if (code == EXIT_DONE)
+    json_t *result;
+    int code = client_command(argc, argv, usage, &options, &result);
+    if (result)
         code = greet(&options, json_integer_value(json_object_get(result, "pid")));
     json_decref(result);
     return code;
