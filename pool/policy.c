@@ -6,6 +6,8 @@
 #include "pool/move.h"
 #include "pool/policy_act.h"
 #include "pool/policy_balance.h"
+#include "pool/policy_loss.h"
+#include "pool/policy_stop.h"
 #include "pool/policy_want.h"
 #include "pool/recycle.h"
 #include "pool/rollout.h"
@@ -54,17 +56,6 @@ void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count)
     policy->slot_count = slot_count;
 }
 
-static int64_t earlier(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
-static void act_state(struct policy *policy, enum pool_state state, struct actions *actions)
-{
-    policy->state = state;
-    policy_act(ACTION_STATE, state, REASON_NONE, actions);
-}
-
 /* ---- events ---- */
 
 /* The slot that the event is about, or NULL when it comes from a former incarnation. */
@@ -99,63 +90,12 @@ static void on_ready(struct policy *policy, const struct event *event, struct ac
         backoff_accepted(&policy->backoff);
 }
 
-/* What a worker does tells of those to come. */
-static bool is_of_now(const struct policy *policy, const struct slot *slot)
-{
-    return slot->generation == policy->generation;
-}
-
-static void start_failed(struct policy *policy, const struct slot *slot, enum reason reason, int64_t now_ms,
-                         struct actions *actions)
-{
-    policy->stats.start_failed++;
-    if (rollout_is_canary(policy, slot))
-        rollout_failed(policy, reason, actions);
-    else if (move_is_apart(policy, slot))
-        move_failed(policy, slot, now_ms);
-    else
-        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
-}
-
-/* Who leaves by itself after a request, as at a limit of its own, works; whatever failed before it. */
-static void left_unasked(struct policy *policy, const struct slot *slot, enum exit_cause cause,
-                         int64_t now_ms)
-{
-    bool soon = slot->state == SLOT_STARTING || slot->deadline_ms != NEVER_MS;
-    bool young = soon && is_of_now(policy, slot);
-    bool failed = cause == EXIT_CAUSE_CODE || cause == EXIT_CAUSE_SIGNAL;
-    policy->stats.left += !failed;
-    policy->stats.crashed += failed;
-    policy->stats.crashed_code += cause == EXIT_CAUSE_CODE;
-    policy->stats.crashed_signal += cause == EXIT_CAUSE_SIGNAL;
-    if (soon && cause != EXIT_CAUSE_SERVED && move_is_apart(policy, slot))
-        move_failed(policy, slot, now_ms);
-    else if (young && failed)
-        backoff_failure(&policy->backoff, policy->settings, slot->spawned_ms, now_ms);
-    else if (young && cause == EXIT_CAUSE_CLEAN)
-        backoff_hold(&policy->backoff, policy->settings, now_ms);
-    else if (young)
-        backoff_reset(&policy->backoff);
-}
-
 static void on_exited(struct policy *policy, const struct event *event, struct actions *actions)
 {
     struct slot *slot = event_slot(policy, event);
-    enum exit_cause cause = (enum exit_cause)event->number;
-    ASSERT(cause < EXIT_CAUSES);
-    if (!slot)
-        return;
-    if (slot_is_leaving(slot))
-        policy->stats.retired++;
-    else if (slot->state == SLOT_STARTING && cause != EXIT_CAUSE_SERVED)
-        start_failed(policy, slot, REASON_CANARY_FAILED, event->now_ms, actions);
-    else
-        left_unasked(policy, slot, cause, event->now_ms);
-    if (rollout_is_canary(policy, slot))
-        rollout_proved(policy, event->now_ms, actions);
-    if (slot_is_capacity(slot))
-        policy->spawn_reason = REASON_REPLACE;
-    policy_move(policy, slot, SLOT_STEP_EXIT, NEVER_MS);
+    ASSERT(event->number < EXIT_CAUSES);
+    if (slot)
+        policy_exited(policy, slot, (enum exit_cause)event->number, event->now_ms, actions);
 }
 
 static void on_spawn_failed(struct policy *policy, const struct event *event, struct actions *actions)
@@ -163,7 +103,7 @@ static void on_spawn_failed(struct policy *policy, const struct event *event, st
     struct slot *slot = event_slot(policy, event);
     if (!slot)
         return;
-    start_failed(policy, slot, REASON_CANARY_FAILED, event->now_ms, actions);
+    policy_start_failed(policy, slot, REASON_CANARY_FAILED, event->now_ms, actions);
     policy_move(policy, slot, SLOT_STEP_EXIT, NEVER_MS);
 }
 
@@ -197,7 +137,7 @@ static void on_overdue(struct policy *policy, const struct event *event, struct 
         time_out(policy, slot, event->now_ms, actions);
         return;
     }
-    slot->overdue_ms = earlier(slot->overdue_ms, event->now_ms);
+    slot->overdue_ms = earlier_ms(slot->overdue_ms, event->now_ms);
     if (slot->state == SLOT_SERVING && slot->due == REASON_NONE)
         policy_mark(policy, slot, REASON_TIMEOUT);
 }
@@ -241,9 +181,9 @@ static void limit_slot(struct policy *policy, struct slot *slot, int64_t now_ms)
             settings->start_timeout_ms ? slot->spawned_ms + settings->start_timeout_ms : NEVER_MS;
     else if (slot->state == SLOT_RETIRING)
         slot->deadline_ms =
-            earlier(slot->retired_ms + settings->graceful_timeout_ms, policy->stop_deadline_ms);
+            earlier_ms(slot->retired_ms + settings->graceful_timeout_ms, policy->stop_deadline_ms);
     else if (slot->state == SLOT_ABORTING)
-        slot->deadline_ms = earlier(slot->deadline_ms, now_ms + settings->abort_timeout_ms);
+        slot->deadline_ms = earlier_ms(slot->deadline_ms, now_ms + settings->abort_timeout_ms);
     if (!settings->timeout_ms)
         slot->overdue_ms = NEVER_MS;
     if (!recycle_is_still_due(policy, slot, now_ms))
@@ -256,7 +196,7 @@ static void on_settings(struct policy *policy, const struct event *event, struct
         limit_slot(policy, &policy->slots[i], event->now_ms);
     move_limit(policy, event->now_ms);
     policy->backoff.until_ms =
-        earlier(policy->backoff.until_ms, event->now_ms + policy->settings->backoff_max_ms);
+        earlier_ms(policy->backoff.until_ms, event->now_ms + policy->settings->backoff_max_ms);
     policy_want(policy, policy->floor, event->now_ms, actions);
 }
 
@@ -294,54 +234,14 @@ static void on_resume(struct policy *policy, const struct event *event, struct a
     move_extend(policy, event->now_ms);
 }
 
-static void begin_stop(struct policy *policy, int64_t now_ms, struct actions *actions)
+static void on_stop(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    act_state(policy, POOL_STOPPING, actions);
-    policy->draining = true;
-    policy->stop_deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        if (policy->slots[i].state == SLOT_RETIRING)
-            policy->slots[i].deadline_ms = earlier(policy->slots[i].deadline_ms, policy->stop_deadline_ms);
-    rollout_cancel(policy, REASON_STOP, now_ms, actions);
-    policy->fallback = 0; /* whose address may be left before the others are */
-    policy_act(ACTION_REFUSE, 0, REASON_STOP, actions);
-}
-
-static void abort_all(struct policy *policy, int64_t now_ms, struct actions *actions)
-{
-    int64_t deadline_ms = now_ms + earlier(policy->settings->abort_timeout_ms, POLICY_QUICK_MS);
-    policy->draining = false;
-    policy->stop_deadline_ms = earlier(policy->stop_deadline_ms, deadline_ms);
-    for (uint32_t i = 0; i < policy->slot_count; i++) {
-        struct slot *slot = &policy->slots[i];
-        if (slot_is_capacity(slot) || slot->state == SLOT_RETIRING)
-            policy_abort(policy, slot, REASON_STOP, deadline_ms, actions);
-        else if (slot->state == SLOT_ABORTING)
-            slot->deadline_ms = earlier(slot->deadline_ms, deadline_ms);
-    }
-}
-
-static void retire_all(struct policy *policy, int64_t now_ms, struct actions *actions)
-{
-    policy->draining = false;
-    for (uint32_t i = 0; i < policy->slot_count; i++)
-        if (slot_is_capacity(&policy->slots[i]))
-            policy_retire(policy, &policy->slots[i], REASON_STOP, now_ms, actions);
+    policy_stop(policy, event->now_ms, actions);
 }
 
 static void on_stop_quick(struct policy *policy, const struct event *event, struct actions *actions)
 {
-    if (policy->state < POOL_STOPPING)
-        begin_stop(policy, event->now_ms, actions);
-    abort_all(policy, event->now_ms, actions);
-}
-
-static void on_stop(struct policy *policy, const struct event *event, struct actions *actions)
-{
-    if (policy->state < POOL_STOPPING)
-        begin_stop(policy, event->now_ms, actions);
-    else
-        abort_all(policy, event->now_ms, actions);
+    policy_stop_quick(policy, event->now_ms, actions);
 }
 
 /* Who stops a paused pool does not want the requests lost that wait in it. */
@@ -356,7 +256,7 @@ static void on_queue_waiting(struct policy *policy, const struct event *event, s
 static void on_queue_empty(struct policy *policy, const struct event *event, struct actions *actions)
 {
     if (policy->draining)
-        retire_all(policy, event->now_ms, actions);
+        policy_stop_drained(policy, event->now_ms, actions);
 }
 
 /* In a stop that is not yet so at other addresses. */
@@ -398,7 +298,7 @@ static void (*const on_event[EVENT_TYPES])(struct policy *, const struct event *
 static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, struct actions *actions)
 {
     if (slot->state == SLOT_STARTING) {
-        start_failed(policy, slot, REASON_START_TIMEOUT, now_ms, actions);
+        policy_start_failed(policy, slot, REASON_START_TIMEOUT, now_ms, actions);
         policy_abort(policy, slot, REASON_START_TIMEOUT, now_ms + policy->settings->abort_timeout_ms,
                      actions);
     } else if (slot->state == SLOT_SERVING) { /* probation is over */
@@ -419,7 +319,7 @@ static void expire(struct policy *policy, struct slot *slot, int64_t now_ms, str
 static void expire_all(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
     if (policy->draining && policy->stop_deadline_ms <= now_ms)
-        retire_all(policy, now_ms, actions);
+        policy_stop_drained(policy, now_ms, actions);
     move_expire(policy, now_ms, actions);
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
@@ -460,17 +360,17 @@ void policy_step(struct policy *policy, const struct event *event, struct action
     rollout_end(policy, actions);
     enum pool_state state = state_now(policy);
     if (state != policy->state)
-        act_state(policy, state, actions);
+        policy_enter(policy, state, actions);
 }
 
 int64_t policy_deadline(const struct policy *policy)
 {
     int64_t deadline_ms = policy->draining ? policy->stop_deadline_ms : NEVER_MS;
     for (uint32_t i = 0; i < policy->slot_count; i++) {
-        deadline_ms = earlier(deadline_ms, policy->slots[i].deadline_ms);
-        deadline_ms = earlier(deadline_ms, recycle_deadline(policy, &policy->slots[i]));
+        deadline_ms = earlier_ms(deadline_ms, policy->slots[i].deadline_ms);
+        deadline_ms = earlier_ms(deadline_ms, recycle_deadline(policy, &policy->slots[i]));
     }
-    deadline_ms = earlier(deadline_ms, policy_want_deadline(policy));
-    deadline_ms = earlier(deadline_ms, move_deadline(policy));
-    return earlier(deadline_ms, policy_balance_deadline(policy));
+    deadline_ms = earlier_ms(deadline_ms, policy_want_deadline(policy));
+    deadline_ms = earlier_ms(deadline_ms, move_deadline(policy));
+    return earlier_ms(deadline_ms, policy_balance_deadline(policy));
 }

@@ -41,6 +41,12 @@ void policy_act(enum action_type type, uint32_t number, enum reason reason, stru
     add(actions, &(struct action){.type = type, .number = number, .reason = reason});
 }
 
+void policy_enter(struct policy *policy, enum pool_state state, struct actions *actions)
+{
+    policy->state = state;
+    policy_act(ACTION_STATE, state, REASON_NONE, actions);
+}
+
 static void act(struct actions *actions, enum action_type type, const struct policy *policy,
                 const struct slot *slot, enum reason reason)
 {
@@ -68,8 +74,7 @@ void policy_retire(struct policy *policy, struct slot *slot, enum reason reason,
                    struct actions *actions)
 {
     int64_t deadline_ms = now_ms + policy->settings->graceful_timeout_ms;
-    policy_move(policy, slot, SLOT_STEP_RETIRE,
-                deadline_ms < policy->stop_deadline_ms ? deadline_ms : policy->stop_deadline_ms);
+    policy_move(policy, slot, SLOT_STEP_RETIRE, earlier_ms(deadline_ms, policy->stop_deadline_ms));
     slot->retired_ms = now_ms;
     slot->reason = reason;
     act(actions, ACTION_RETIRE, policy, slot, reason);

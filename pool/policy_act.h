@@ -1,6 +1,5 @@
-/* What the policy does to one worker: the slot's next state, and the action for the shell. A part of the
- * policy.
- */
+/* What the policy does, to one worker for the most part: the slot's next state, and the action for the shell.
+ * A part of the policy. */
 #ifndef FCGIPOOL_POOL_POLICY_ACT_H
 #define FCGIPOOL_POOL_POLICY_ACT_H
 
@@ -10,8 +9,9 @@
 void policy_move(struct policy *policy, struct slot *slot, enum slot_step step, int64_t deadline_ms);
 void policy_mark(struct policy *policy, struct slot *slot, enum reason due);
 
-/* An action about the pool. */
+/* An action about the pool; and its state's change. */
 void policy_act(enum action_type type, uint32_t number, enum reason reason, struct actions *actions);
+void policy_enter(struct policy *policy, enum pool_state state, struct actions *actions);
 
 /* A worker of a generation for an empty slot, to accept at `place`. */
 void policy_spawn(struct policy *policy, struct slot *slot, uint64_t generation, uint64_t place,

@@ -68,7 +68,7 @@ int64_t recycle_deadline(const struct policy *policy, const struct slot *slot)
 {
     int64_t life_ms = may_become_due(slot) ? end_of_life(policy, slot) : NEVER_MS;
     int64_t patience_ms = has_requests(slot) ? end_of_patience(policy, slot) : NEVER_MS;
-    return life_ms < patience_ms ? life_ms : patience_ms;
+    return earlier_ms(life_ms, patience_ms);
 }
 
 bool recycle_is_old(const struct policy *policy, const struct slot *slot, int64_t now_ms)

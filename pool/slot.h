@@ -13,6 +13,11 @@
 /* A time that never comes. */
 #define NEVER_MS INT64_MAX
 
+static inline int64_t earlier_ms(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 enum slot_state {
 #define SLOT_STATE(id, name) SLOT_##id,
 #include "pool/slot.def"
