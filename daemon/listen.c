@@ -107,7 +107,7 @@ static bool is_same(const struct conf *a, const struct conf *b)
 
 void listen_refuse(struct master *master)
 {
-    if (inherit_shares(master) || listeners_current(master)->listener.foreign) {
+    if (master_shares_listener(master)) {
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
         return;
     }
@@ -188,6 +188,11 @@ static int explain(const struct master *master, const struct address *asked, int
             continue;
         address_format(asked, text, sizeof text);
         address_format(address, own, sizeof own);
+        if (bound->listener.refused_ms)
+            return problem_set(problem, error,
+                               "%s cannot be had while %s is being left: connections wait there still; "
+                               "try again when they are served",
+                               text, own);
         return problem_set(
             problem, error,
             "%s cannot be had beside %s, where the pool listens: it takes a restart, or another "

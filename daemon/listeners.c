@@ -3,6 +3,7 @@
 
 #include "daemon/base/memory.h"
 #include "daemon/master.h"
+#include "daemon/recent.h"
 #include "pool/assert.h"
 #include "pool/move.h"
 
@@ -115,12 +116,27 @@ static bool is_wanted(const struct policy *policy, uint64_t place)
            move_find(policy, place);
 }
 
+/* By one that even SIGKILL does not end it is not. */
 static bool is_used(const struct policy *policy, uint64_t place)
 {
     for (uint32_t i = 0; i < policy->slot_count; i++)
-        if (policy->slots[i].state != SLOT_EMPTY && policy->slots[i].place == place)
+        if (policy->slots[i].state != SLOT_EMPTY && policy->slots[i].place == place &&
+            !slot_is_given_up(&policy->slots[i]))
             return true;
     return false;
+}
+
+/* Whoever has it still gets nothing out of it any more. */
+static void end(const struct listener *listener)
+{
+    char address[ADDRESS_TEXT_SIZE];
+    uint32_t waiting = listener_queued(listener);
+    listener_end(listener);
+    if (!waiting)
+        return;
+    address_format(&listener->address, address, sizeof address);
+    log_warning("%u connections that wait at %s are given up", waiting, address);
+    recent_add("%u connections that wait at %s are given up", waiting, address);
 }
 
 static void close_one(struct master *master, struct bound *bound)
@@ -128,6 +144,7 @@ static void close_one(struct master *master, struct bound *bound)
     char address[ADDRESS_TEXT_SIZE];
     address_format(&bound->listener.address, address, sizeof address);
     load_unwatch(master, &bound->listener);
+    end(&bound->listener);
     listener_close(&bound->listener);
     log_info("pool %s does not listen on %s any more", master->name, address);
 }
@@ -146,6 +163,13 @@ void listeners_prune(struct master *master)
     }
     if (closed)
         listeners_record(master);
+}
+
+void listeners_end(const struct listeners *listeners, const struct bound *shared)
+{
+    for (const struct bound *bound = NULL; (bound = listeners_next(listeners, bound));)
+        if (bound != shared)
+            end(&bound->listener);
 }
 
 /* ---- the state file ---- */

@@ -55,6 +55,10 @@ void listeners_refuse(struct master *master, bool all);
 /* Closes those whose workers have gone and where no worker will be started any more. */
 void listeners_prune(struct master *master);
 
+/* Nobody serves any more: whoever connects is refused at once, and what waits still is given up. Not so at
+ * the one that is shared with others (NULL: none). */
+void listeners_end(const struct listeners *listeners, const struct bound *shared);
+
 /* Names them all in the state file. */
 void listeners_record(struct master *master);
 

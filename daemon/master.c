@@ -324,6 +324,7 @@ static void serve(struct master *master)
     if (master->policy.state != POOL_STOPPED) /* ev_break before ev_run is forgotten */
         ev_run(master->loop, 0);
     reap_strays(master);
+    listeners_end(&master->listeners, shared_with_others(master));
     hooks_leave(master);
     inherit_look(master);
 }

@@ -21,6 +21,8 @@
  * apart. */
 #define QUEUE_LOOK_MS   10
 #define TCP_EMPTY_LOOKS 2
+/* Nobody takes anything out of a queue in a pause. */
+#define QUEUE_LOOK_PAUSED_MS 1000
 
 static void run_again(struct ev_loop *loop, ev_timer *timer, int64_t after_ms)
 {
@@ -195,7 +197,7 @@ static void on_look_queue(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     look_queues(master, false);
     if (any_to_drain(master))
-        run_again(loop, timer, QUEUE_LOOK_MS);
+        run_again(loop, timer, master->policy.resting ? QUEUE_LOOK_PAUSED_MS : QUEUE_LOOK_MS);
 }
 
 void observe_queue(struct master *master)

@@ -129,8 +129,7 @@ static int64_t target(const struct policy *policy, const struct departure *depar
 static int64_t count_missing(const struct policy *policy, const struct departure *departure)
 {
     int64_t missing = target(policy, departure), empty = policy_count(policy, SLOT_EMPTY);
-    int64_t allowed =
-        policy->settings->max_starting + rollout_has_canary(policy) - policy_count(policy, SLOT_STARTING);
+    int64_t allowed = policy->settings->max_starting - move_count(policy, SLOT_STARTING);
     for (uint32_t i = 0; missing > 0 && i < policy->slot_count; i++)
         missing -= policy->slots[i].place == departure->place && move_is_apart(policy, &policy->slots[i]);
     allowed = allowed < empty ? allowed : empty;
@@ -192,16 +191,14 @@ static int64_t deadline(const struct policy *policy, const struct departure *dep
     int64_t start_ms =
         policy_is_open(policy) && count_missing(policy, departure) > 0 ? departure->until_ms : NEVER_MS;
     int64_t end_ms = is_waited_for(policy, departure) ? departure->deadline_ms : NEVER_MS;
-    return start_ms < end_ms ? start_ms : end_ms;
+    return earlier_ms(start_ms, end_ms);
 }
 
 int64_t move_deadline(const struct policy *policy)
 {
     int64_t next_ms = NEVER_MS;
-    for (int i = 0; i < POLICY_DEPARTURES; i++) {
-        int64_t at_ms = deadline(policy, &policy->departures[i]);
-        next_ms = at_ms < next_ms ? at_ms : next_ms;
-    }
+    for (int i = 0; i < POLICY_DEPARTURES; i++)
+        next_ms = earlier_ms(next_ms, deadline(policy, &policy->departures[i]));
     return next_ms;
 }
 
@@ -215,8 +212,7 @@ void move_limit(struct policy *policy, int64_t now_ms)
 {
     int64_t latest_ms = now_ms + policy->settings->graceful_timeout_ms;
     for (int i = 0; i < POLICY_DEPARTURES; i++)
-        if (policy->departures[i].deadline_ms > latest_ms)
-            policy->departures[i].deadline_ms = latest_ms;
+        policy->departures[i].deadline_ms = earlier_ms(policy->departures[i].deadline_ms, latest_ms);
 }
 
 /* A generation on trial may be to go back to where the whole pool is. */

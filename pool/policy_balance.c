@@ -56,10 +56,10 @@ static void recycle(struct policy *policy, int64_t now_ms, struct actions *actio
     }
 }
 
-/* How many starts are allowed now, beside a canary. */
+/* How many starts are allowed now, beside a canary and those at addresses that are left. */
 static int64_t starts_allowed(const struct policy *policy, int64_t now_ms)
 {
-    int64_t starting = policy_count(policy, SLOT_STARTING) - rollout_has_canary(policy);
+    int64_t starting = policy_capacity(policy) - policy_serving(policy) - rollout_has_canary(policy);
     if (policy->backoff.until_ms > now_ms)
         return 0;
     return (policy->backoff.failures ? 1 : policy->settings->max_starting) - starting;

@@ -60,6 +60,16 @@ static bool counts_hold(const struct policy *policy)
     return due == policy->due && memcmp(counts, policy->counts, sizeof counts) == 0;
 }
 
+static bool way_back_is_open(const struct policy *policy)
+{
+    const struct departure *whole = move_whole(policy), *left = move_find(policy, policy->fallback_place);
+    if (!policy->fallback)
+        return !whole || policy->state >= POOL_STOPPING;
+    if (whole && whole->place != policy->fallback_place)
+        return false;
+    return policy->fallback_place == policy->place || (left && !left->refusing);
+}
+
 const char *policy_check(const struct policy *policy, int64_t now_ms)
 {
     for (uint32_t i = 0; i < policy->slot_count; i++) {
@@ -83,5 +93,7 @@ const char *policy_check(const struct policy *policy, int64_t now_ms)
         return "no pause is longer than backoff.max";
     if (policy->state >= POOL_STOPPING && policy->stop_deadline_ms == NEVER_MS)
         return "every stop has an end";
+    if (!way_back_is_open(policy))
+        return "there is a way back to where the whole pool serves, and to no address that was left";
     return NULL;
 }

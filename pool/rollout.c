@@ -63,14 +63,17 @@ void rollout_begin(struct policy *policy, uint64_t place, int64_t now_ms, struct
 
 void rollout_proved(struct policy *policy, int64_t now_ms, struct actions *actions)
 {
-    const struct departure *whole = move_whole(policy);
     uint64_t generation = policy->candidate;
-    policy->fallback = whole ? whole->generation : policy->generation;
-    policy->fallback_place = whole ? whole->place : policy->place;
+    if (!move_whole(policy)) { /* else the way back leads there */
+        policy->fallback = policy->generation;
+        policy->fallback_place = policy->place;
+    }
     policy->candidate = 0;
     policy->following = true;
+    /* After a pause, in which nobody serves, what waits at the former address need not wait for former ones.
+     */
     if (policy->candidate_place != policy->place)
-        move_begin(policy, policy->candidate_place, policy->generation);
+        move_begin(policy, policy->candidate_place, policy->resting ? generation : policy->generation);
     take_effect(policy, generation, now_ms, actions);
     policy_act(ACTION_ROLLOUT, ROLLOUT_PROVED, REASON_NONE, actions);
 }

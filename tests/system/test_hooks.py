@@ -10,9 +10,10 @@ import signal
 
 import pytest
 
-from kit import build
+from kit import build, fastcgi
 from kit.idle import settle
 from kit.load import assert_all_right
+from kit.nginx import free_port
 from kit.processes import MARK, children, command_line, descriptors
 from kit.wait import wait_until
 
@@ -343,6 +344,18 @@ def test_the_stop_command_waits_for_them(directory, make_pool):
         gate.touch()
         assert first.wait(20) == 0 and "result" in second.line() and pool.wait_exit() == 0
     pool.wait_gone()
+
+
+def test_who_connects_meanwhile_is_refused(make_pool):
+    """At once, and does not hang with the hook."""
+    address = f"127.0.0.1:{free_port()}"
+    pool = make_pool(listen=address, workers=1, hooks={"on_exit": ["sleep", "2000"], "timeout": 600}).up()
+    pool.send_signal(signal.SIGTERM)
+    wait_runs(pool, "sleep 2000", 1)
+    with pytest.raises(fastcgi.Refused, match="Connection refused"):
+        fastcgi.connect(address)
+    pool.send_signal(signal.SIGTERM)
+    assert pool.wait_exit() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

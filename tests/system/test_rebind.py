@@ -451,6 +451,35 @@ def test_back_when_it_has_refused(kind, directory, make_pool, make_load):
     assert_left(old)
 
 
+def test_back_while_what_waits_is_served(directory, make_pool, make_load):
+    """A port can be had again only then; it is said why."""
+    old, new = tcp(), unix(directory, "b")
+    pool = make_pool(listen=old, workers=1).up()
+    load = make_load(old, clients=8, requests=8, mix="GET:5?delay=400")
+    pool.wait_status(lambda status: status["queue"]["now"] >= 6, what="a queue")
+    pool.write(listen=new)
+    pool.send_signal(signal.SIGHUP)
+    pool.wait_log(f"new connections at {old} are refused")
+    pool.write(listen=old)
+    failed = pool.command("reload")
+    assert failed.returncode == 70 and "try again when they are served" in failed.stderr, failed.stderr
+    assert_all_right(load.wait(), 8)
+    assert_at(pool, new)
+
+
+def test_what_waits_for_too_long_is_given_up(directory, make_pool, make_load):
+    """And it is said how much that was."""
+    old, new = addresses("unix", directory)
+    pool = make_pool(listen=old, workers=1, graceful_timeout=1).up()
+    load = make_load(old, clients=4, requests=4, mix="GET:5?delay=600000")
+    pool.wait_status(lambda status: status["queue"]["now"] == 3, what="a queue")
+    move(pool, new)
+    wait_until(lambda: not pool.status()["listen_besides"], 15, "the end of the old address")
+    assert f"3 connections that wait at {old} are given up" in pool.log()
+    assert load.wait().lost == 4
+    assert_at(pool, new)
+
+
 # ---- and upgrades ----
 
 def test_an_upgrade_after_a_move(directory, make_pool, make_load):

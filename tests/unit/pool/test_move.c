@@ -132,7 +132,8 @@ static void unless_it_has_served(void **state)
     assert_actions("spawn 1");
 }
 
-static void who_starts_there_waits_for_others_that_start(void **state)
+/* Who starts at one address does not wait for those who start at the other. */
+static void max_starting_holds_at_each_address(void **state)
 {
     (void)state;
     settings.max_starting = 1;
@@ -140,9 +141,15 @@ static void who_starts_there_waits_for_others_that_start(void **state)
     happens(EVENT_READY, 3, 0);
     assert_actions("proved, spawn 4");
     happens(EVENT_EXITED, 0, EXIT_CAUSE_SIGNAL);
+    assert_actions("spawn 0");
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
     assert_actions("");
     happens(EVENT_READY, 4, 0);
-    assert_actions("spawn 0");
+    assert_actions("spawn 1");
+    assert_int_equal(slots[1].place, 2);
+    happens(EVENT_READY, 0, 0);
+    assert_actions("spawn 5");
+    assert_int_equal(slots[5].place, 0);
 }
 
 static void probation_there_proves_nothing_here(void **state)
@@ -292,6 +299,23 @@ static void the_way_back_leads_to_the_whole_pool(void **state)
     happens(EVENT_READY, 6, 0);
     assert_int_equal(policy.generation, 3);
     happens(EVENT_SPAWN_FAILED, 7, 0);
+    assert_int_equal(policy.generation, 1);
+    assert_int_equal(policy.place, 0);
+}
+
+/* Though others are started there, for those of the first do not start any more. */
+static void and_to_the_generation_that_was_whole(void **state)
+{
+    (void)state;
+    settings.failures = 1;
+    prove();
+    happens(EVENT_EXITED, 1, EXIT_CAUSE_SIGNAL);
+    fails(1);
+    assert_true(move_starts(&policy, 2));
+    happens(EVENT_ROLL_OUT, 0, 2);
+    happens(EVENT_READY, 1, 0);
+    assert_int_equal(policy.generation, 3);
+    fails(1);
     assert_int_equal(policy.generation, 1);
     assert_int_equal(policy.place, 0);
 }
@@ -513,8 +537,10 @@ static void a_move_in_a_pause(void **state)
     assert_actions("proved");
     happens(EVENT_RESUME, 0, 0);
     assert_states(6, 0, 0);
-    for (uint32_t i = 0; i < 6; i++)
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_int_equal(slots[i].generation, 2); /* what waits at either is served by the new ones */
         happens(EVENT_READY, i, 0);
+    }
     assert_actions("refuse");
 }
 
@@ -562,6 +588,28 @@ static void a_quick_stop_ends_all(void **state)
     assert_actions("=stopping, refuse, abort 0, abort 1, abort 2, abort 3, abort 4, abort 5");
 }
 
+static void broken_invariants_are_found(void **state)
+{
+    (void)state;
+    const char *expected =
+        "there is a way back to where the whole pool serves, and to no address that was left";
+    prove();
+    policy.fallback = 0;
+    assert_string_equal(policy_check(&policy, now_ms), expected);
+    policy.fallback = 1;
+    policy.fallback_place = 2; /* in effect, but the pool is whole elsewhere */
+    assert_string_equal(policy_check(&policy, now_ms), expected);
+    policy.fallback_place = 0;
+    happens(EVENT_READY, 4, 0);
+    happens(EVENT_READY, 5, 0);
+    policy.fallback = 1; /* there connections are refused */
+    assert_string_equal(policy_check(&policy, now_ms), expected);
+    policy.fallback_place = 7;
+    assert_string_equal(policy_check(&policy, now_ms), expected);
+    policy.fallback = 0;
+    happens(EVENT_DRAINED, 0, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -572,7 +620,7 @@ int main(void)
         TEST(but_not_again_and_again),
         TEST(nor_at_once_when_it_has_left_soon),
         TEST(unless_it_has_served),
-        TEST(who_starts_there_waits_for_others_that_start),
+        TEST(max_starting_holds_at_each_address),
         TEST(probation_there_proves_nothing_here),
         TEST(more_are_wanted_at_both),
         TEST(who_is_there_is_not_recycled),
@@ -584,6 +632,7 @@ int main(void)
         TEST(what_waits_for_a_canary_that_fails_is_served),
         TEST(what_waits_for_nobody_is_served_by_one),
         TEST(the_way_back_leads_to_the_whole_pool),
+        TEST(and_to_the_generation_that_was_whole),
         TEST(a_generation_that_fails_later_is_left_as_well),
         TEST(there_is_no_way_back_to_an_address_that_refuses),
         TEST(it_is_not_left_while_others_fail_to_start),
@@ -601,6 +650,7 @@ int main(void)
         TEST(a_stop_serves_what_waits_at_both),
         TEST(a_stop_that_drains_the_former_address_first),
         TEST(a_quick_stop_ends_all),
+        TEST(broken_invariants_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
