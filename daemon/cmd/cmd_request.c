@@ -11,12 +11,14 @@
 #include "daemon/cmd/request.h"
 #include "daemon/conf/conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -24,12 +26,14 @@ static const char usage[] =
     "Sends one request to the pool of the control file FILE, prints the answer.\n"
     "  --to ADDRESS         where to, instead of FILE's `listen`: unix:PATH, unix:@NAME, HOST:PORT\n"
     "  --scgi               with --to: speak SCGI, not FastCGI; else FILE's `protocol` says it\n"
-    "  --method METHOD      GET, or POST with --body\n"
+    "  --method METHOD      any; GET, or POST with --body, unless set\n"
     "  --uri URI            path and query, \"/\" unless set\n"
+    "  --header NAME:VALUE  a header of the client's; any number of times\n"
     "  --param NAME=VALUE   a CGI variable, added or replaced; any number of times\n"
     "  --body FILE          the request body; \"-\" is standard input\n"
     "  --timeout SECONDS    for all of it, 30 unless set; 0 means no limit\n"
     "  -i, --include        print the response headers too\n"
+    "  -v, --verbose        tell on standard error how long it took, and what was answered\n"
     "  -h, --help           this text\n";
 
 enum { TIMEOUT_DEFAULT_MS = 30000, READ_SIZE = 65536 };
@@ -46,8 +50,9 @@ struct request_options {
     int64_t timeout_ms;    /* 0: none */
     bool scgi;
     bool include;
+    bool verbose;
 
-    char **params; /* the operands of --param, owned list, borrowed texts */
+    char **params; /* "NAME=VALUE", of --param and --header; owned */
     size_t param_count;
     uint8_t *body; /* owned */
     size_t body_length;
@@ -61,6 +66,8 @@ struct environment {
 
 static void options_fini(struct request_options *options)
 {
+    for (size_t i = 0; i < options->param_count; i++)
+        free(options->params[i]);
     free(options->params);
     free(options->body);
 }
@@ -88,25 +95,76 @@ static int parse_operand(int argc, char **argv, struct request_options *options)
     return options->file ? GOES_ON : EXIT_USAGE;
 }
 
+static int add_param(struct request_options *options, const char *text)
+{
+    if (text[0] == '=' || !strchr(text, '='))
+        return options_fail("request", EXIT_USAGE, "--param takes NAME=VALUE, not \"%s\"", text);
+    options->params[options->param_count++] = memory_must(strdup(text));
+    return GOES_ON;
+}
+
+static bool is_header(const char *text, size_t length, const char *name)
+{
+    return strlen(name) == length && strncasecmp(text, name, length) == 0;
+}
+
+/* The one of this name, of the `length` bytes before "=", that was given already; NULL: none was. */
+static char **find_param(const struct request_options *options, const char *name, size_t length)
+{
+    for (size_t i = 0; i < options->param_count; i++)
+        if (strncmp(options->params[i], name, length) == 0 && options->params[i][length] == '=')
+            return &options->params[i];
+    return NULL;
+}
+
+/* As the variable that a web server makes of it; several of one name are one (RFC 3875 4.1.18). */
+static int add_header(struct request_options *options, const char *text)
+{
+    size_t length = strcspn(text, ":=");
+    if (length == 0 || text[length] != ':' || is_header(text, length, "Content-Length"))
+        return options_fail("request", EXIT_USAGE,
+                            "--header takes NAME:VALUE, and no Content-Length, not \"%s\"", text);
+    const char *value = text + length + 1 + strspn(text + length + 1, " \t");
+    const char *prefix = is_header(text, length, "Content-Type") ? "" : "HTTP_";
+    char *param = memory_text("%s%.*s=%s", prefix, (int)length, text, value);
+    size_t name_length = strlen(prefix) + length;
+    for (size_t i = 0; i < name_length; i++)
+        param[i] = param[i] == '-' ? '_' : (char)toupper((unsigned char)param[i]);
+    char **former = find_param(options, param, name_length);
+    if (!former) {
+        options->params[options->param_count++] = param;
+        return GOES_ON;
+    }
+    char *joined = memory_text("%s%s%s", *former, is_header(text, length, "Cookie") ? "; " : ", ", value);
+    free(param);
+    free(*former);
+    *former = joined;
+    return GOES_ON;
+}
+
+enum { TO = 256, SCGI, METHOD, URI, HEADER, PARAM, BODY, TIMEOUT };
+
+static const struct option known[] = {
+    {"to", required_argument, NULL, TO},
+    {"scgi", no_argument, NULL, SCGI},
+    {"method", required_argument, NULL, METHOD},
+    {"uri", required_argument, NULL, URI},
+    {"header", required_argument, NULL, HEADER},
+    {"param", required_argument, NULL, PARAM},
+    {"body", required_argument, NULL, BODY},
+    {"timeout", required_argument, NULL, TIMEOUT},
+    {"include", no_argument, NULL, 'i'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
 static int parse_options(int argc, char **argv, struct request_options *options)
 {
-    enum { TO = 256, SCGI, METHOD, URI, PARAM, BODY, TIMEOUT };
-    static const struct option table[] = {
-        {"to", required_argument, NULL, TO},
-        {"scgi", no_argument, NULL, SCGI},
-        {"method", required_argument, NULL, METHOD},
-        {"uri", required_argument, NULL, URI},
-        {"param", required_argument, NULL, PARAM},
-        {"body", required_argument, NULL, BODY},
-        {"timeout", required_argument, NULL, TIMEOUT},
-        {"include", no_argument, NULL, 'i'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
+    int option, status;
 
     options->params = memory_must(calloc((size_t)argc, sizeof *options->params));
-    while ((option = getopt_long(argc, argv, "ih", table, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "ivh", known, NULL)) != -1) {
         switch (option) {
         case TO:
             options->to = optarg;
@@ -120,10 +178,11 @@ static int parse_options(int argc, char **argv, struct request_options *options)
         case URI:
             options->uri = optarg;
             break;
+        case HEADER:
         case PARAM:
-            if (optarg[0] == '=' || !strchr(optarg, '='))
-                return options_fail("request", EXIT_USAGE, "--param takes NAME=VALUE, not \"%s\"", optarg);
-            options->params[options->param_count++] = optarg;
+            status = option == HEADER ? add_header(options, optarg) : add_param(options, optarg);
+            if (status != GOES_ON)
+                return status;
             break;
         case BODY:
             options->body_file = optarg;
@@ -136,6 +195,9 @@ static int parse_options(int argc, char **argv, struct request_options *options)
             break;
         case 'i':
             options->include = true;
+            break;
+        case 'v':
+            options->verbose = true;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -311,5 +373,6 @@ int cmd_request(int argc, char **argv)
     request.body = (struct bytes){.data = options.body, .length = options.body_length};
     request.timeout_ms = options.timeout_ms;
     request.include = options.include;
+    request.verbose = options.verbose;
     return request_run(&request);
 }

@@ -6,6 +6,7 @@
 #include "protocol/cgi_response.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,10 @@ struct exchange {
     const struct dialect *dialect;
     union dialect_client client;
     struct cgi_response response;
+    uint64_t body_size;
+    struct moments {
+        int64_t begun_ns, connected_ns, answered_ns; /* answered: the first byte; 0: not yet */
+    } moments;
     size_t out_position;
     size_t out_length;
     uint8_t out[BUFFER_SIZE];
@@ -108,6 +113,7 @@ static void print_response(struct exchange *exchange, struct bytes piece)
                 fwrite(part.data, 1, part.length, stdout);
             break;
         case CGI_RESPONSE_BODY:
+            exchange->body_size += part.length;
             fwrite(part.data, 1, part.length, stdout);
             break;
         }
@@ -151,6 +157,8 @@ static int receive_some(struct exchange *exchange)
                             strerror(errno));
     if (got == 0)
         return judge(exchange);
+    if (!exchange->moments.answered_ns)
+        exchange->moments.answered_ns = clock_now_ns();
     for (;;) {
         switch (exchange->dialect->receive(&exchange->client, &input, &piece)) {
         case DIALECT_MORE:
@@ -196,6 +204,22 @@ static int run(struct exchange *exchange)
     return status;
 }
 
+static void tell_moment(const struct exchange *exchange, const char *what, int64_t at_ns)
+{
+    if (at_ns)
+        fprintf(stderr, "%s after %.3f ms, ", what, (double)(at_ns - exchange->moments.begun_ns) / 1e6);
+}
+
+static void tell(const struct exchange *exchange)
+{
+    tell_moment(exchange, "connected", exchange->moments.connected_ns);
+    tell_moment(exchange, "first byte", exchange->moments.answered_ns);
+    tell_moment(exchange, "end", clock_now_ns());
+    if (cgi_response_complete(&exchange->response))
+        fprintf(stderr, "status %u, ", exchange->response.status);
+    fprintf(stderr, "%" PRIu64 " bytes of body\n", exchange->body_size);
+}
+
 int request_run(const struct request *request)
 {
     __attribute__((cleanup(exchange_fini))) struct exchange exchange = {
@@ -212,6 +236,13 @@ int request_run(const struct request *request)
     if (fault != WIRE_FAULT_NONE)
         return options_fail("request", EXIT_USAGE, "cannot send %s", wire_fault_text(fault));
     cgi_response_init(&exchange.response);
+    exchange.moments.begun_ns = clock_now_ns();
     status = connect_to(&exchange, &request->address);
-    return status == GOES_ON ? run(&exchange) : status;
+    if (status == GOES_ON) {
+        exchange.moments.connected_ns = clock_now_ns();
+        status = run(&exchange);
+    }
+    if (request->verbose)
+        tell(&exchange);
+    return status;
 }

@@ -20,6 +20,7 @@ struct request {
     struct bytes body;
     int64_t timeout_ms; /* from connecting to the end of the answer; at most a day; 0: none */
     bool include;       /* print the response header too */
+    bool verbose;       /* tell on stderr how long it took */
 };
 
 /* Returns the status to exit with: 0 a complete answer with a status below 500; 69 nobody listens; 75 timed

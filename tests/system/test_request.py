@@ -1,5 +1,6 @@
 """`fcgipool request`, with FastCGI and SCGI: what it sends, and what it says of answers good and bad."""
 
+import re
 import socket
 import struct
 import threading
@@ -105,6 +106,36 @@ def test_scgi_request_without_a_body_has_length_0(ask):
     _, received = ask("scgi", PAGE)
     assert received.partition(b":")[2].startswith(b"CONTENT_LENGTH\x000\x00")
     assert received.endswith(b"\0,")
+
+
+def variables_of(received):
+    """Of a request over SCGI."""
+    size, _, rest = received.partition(b":")
+    words = rest[:int(size) - 1].decode().split("\0")
+    return dict(zip(words[::2], words[1::2]))
+
+
+def test_headers_of_a_client(ask):
+    """As the variables that a web server makes of them; any method goes."""
+    _, received = ask("scgi", PAGE, "--method", "PROPFIND", "--header", "X-Some-Thing: a: b", "--header", "Host:example.org",
+                      "--header", "content-type: text/xml", "--header", "Empty:", "--header", "X-Real-IP: ::1",
+                      "--header", "Cookie: a=b", "--header", "cookie: c", "--header", "X-Some-Thing:more")
+    found = variables_of(received)
+    assert found["REQUEST_METHOD"] == "PROPFIND" and found["HTTP_X_SOME_THING"] == "a: b, more"
+    assert found["HTTP_X_REAL_IP"] == "::1" and found["HTTP_COOKIE"] == "a=b; c"
+    assert found["HTTP_HOST"] == "example.org" and found["CONTENT_TYPE"] == "text/xml" and found["HTTP_EMPTY"] == ""
+    for header in ("none", ":x", "Content-Length: 5", "A=B: c"):
+        refused = run("request", "--to", "unix:/nobody", "--header", header)
+        assert refused.returncode == 64 and "--header takes NAME:VALUE" in refused.stderr, refused
+
+
+@pytest.mark.parametrize("protocol", ["fastcgi", "scgi"])
+def test_times_are_told_when_asked_for(protocol, ask):
+    answer = PAGE if protocol == "scgi" else record(fastcgi.STDOUT, PAGE) + end()
+    told = ask(protocol, answer, "--verbose")[0]
+    assert told.stdout == "hello"
+    assert re.fullmatch(r"connected after [0-9.]+ ms, first byte after [0-9.]+ ms, end after [0-9.]+ ms, status 201, "
+                        r"5 bytes of body\n", told.stderr), told.stderr
 
 
 @pytest.mark.parametrize("protocol", ["fastcgi", "scgi"])
