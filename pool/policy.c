@@ -37,6 +37,11 @@ void policy_succeed(struct policy *policy, uint64_t generation, int64_t floor, i
     policy->wanted = wanted;
 }
 
+void policy_number(struct policy *policy, bool numbered)
+{
+    policy->numbered = numbered;
+}
+
 void policy_add_stats(struct policy *policy, const struct stats *stats)
 {
 #define STAT(field, help) policy->stats.field += stats->field;

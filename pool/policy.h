@@ -80,6 +80,7 @@ struct policy {
     struct backoff backoff;
     struct scaling scaling;
     struct saturation saturation;
+    bool numbered;            /* the numbers matter: who has the highest leaves first */
     bool resting;             /* paused: no worker is to run, whatever is wanted */
     bool draining;            /* stopping gracefully, connections still wait in the queue */
     bool dry;                 /* so, but not at the address in effect */
@@ -107,6 +108,9 @@ void policy_succeed(struct policy *policy, uint64_t generation, int64_t floor, i
 
 /* What that policy has counted. */
 void policy_add_stats(struct policy *policy, const struct stats *stats);
+
+/* Whether something is dealt to the workers by their numbers. */
+void policy_number(struct policy *policy, bool numbered);
 
 /* Moves the slots into larger storage (uninitialized; the old one may be freed afterwards). */
 void policy_grow(struct policy *policy, struct slot *slots, uint32_t slot_count);

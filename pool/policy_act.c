@@ -2,6 +2,7 @@
 #include "pool/policy_act.h"
 
 #include "pool/assert.h"
+#include "pool/number.h"
 #include "pool/recycle.h"
 
 static void add(struct actions *actions, const struct action *action)
@@ -56,14 +57,23 @@ static void act(struct actions *actions, enum action_type type, const struct pol
                                   .incarnation = slot->incarnation});
 }
 
+static uint32_t free_number(const struct policy *policy, uint64_t generation, uint64_t place)
+{
+    struct numbers numbers;
+    numbers_of_staying(policy, place, generation == policy->candidate, &numbers);
+    return numbers_free(&numbers);
+}
+
 void policy_spawn(struct policy *policy, struct slot *slot, uint64_t generation, uint64_t place,
                   enum reason reason, int64_t now_ms, struct actions *actions)
 {
     int64_t start_timeout_ms = policy->settings->start_timeout_ms;
+    uint32_t number = free_number(policy, generation, place);
     policy_move(policy, slot, SLOT_STEP_SPAWN, start_timeout_ms ? now_ms + start_timeout_ms : NEVER_MS);
     slot->incarnation = ++policy->incarnations;
     slot->generation = generation;
     slot->place = place;
+    slot->number = number;
     slot->spawned_ms = now_ms;
     recycle_draw(policy, slot);
     policy->stats.spawned++;

@@ -8,8 +8,8 @@
 #include "pool/rollout.h"
 
 /* True when `a` is to be retired rather than `b`: one that does not serve yet, then one that is due anyway,
- * then one that is idle, then the oldest worker. */
-static bool is_less_wanted(const struct slot *a, const struct slot *b)
+ * then one that is idle, then the oldest worker or, where numbers matter, the one that has the highest. */
+static bool is_less_wanted(const struct policy *policy, const struct slot *a, const struct slot *b)
 {
     if (a->state != b->state)
         return a->state == SLOT_STARTING;
@@ -17,6 +17,8 @@ static bool is_less_wanted(const struct slot *a, const struct slot *b)
         return a->due != REASON_NONE;
     if (a->busy != b->busy)
         return b->busy;
+    if (policy->numbered)
+        return a->number > b->number;
     return a->incarnation < b->incarnation;
 }
 
@@ -26,7 +28,7 @@ static void shrink(struct policy *policy, int64_t now_ms, struct actions *action
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
         if (slot_is_capacity(slot) && !rollout_is_canary(policy, slot) && !move_is_apart(policy, slot) &&
-            (!least || is_less_wanted(slot, least)))
+            (!least || is_less_wanted(policy, slot, least)))
             least = slot;
     }
     ASSERT(least);
@@ -106,6 +108,7 @@ void policy_balance(struct policy *policy, int64_t now_ms, struct actions *actio
     int64_t surplus;
     if (!policy_is_open(policy))
         return;
+    recycle_order(policy);
     /* Again, for with who was due goes the need for a successor. */
     while ((surplus = policy_capacity(policy) - policy_target(policy)) > 0)
         for (; surplus > 0; surplus--)

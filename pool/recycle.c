@@ -4,6 +4,8 @@
 #include "pool/assert.h"
 #include "pool/chance.h"
 #include "pool/move.h"
+#include "pool/number.h"
+#include "pool/policy_act.h"
 #include "pool/rollout.h"
 
 /* ---- shares of jitter ---- */
@@ -91,6 +93,8 @@ bool recycle_is_still_due(const struct policy *policy, const struct slot *slot, 
         return end_of_life(policy, slot) <= now_ms;
     if (slot->due == REASON_GENERATION)
         return true;
+    if (slot->due == REASON_NUMBER)
+        return policy->numbered;
     return policy->settings->timeout_ms > 0;
 }
 
@@ -143,15 +147,48 @@ int64_t recycle_successors(const struct policy *policy)
     return room <= 0 ? 0 : due < room ? due : room;
 }
 
+/* True when `a` goes rather than `b`: where numbers matter, whose number a successor has; the older one. */
+static bool goes_first(const struct policy *policy, const struct numbers *numbers, const struct slot *a,
+                       const struct slot *b)
+{
+    bool a_succeeded = numbers_has(numbers, a->number), b_succeeded = numbers_has(numbers, b->number);
+    return policy->numbered && a_succeeded != b_succeeded ? a_succeeded : a->incarnation < b->incarnation;
+}
+
 struct slot *recycle_next(const struct policy *policy)
 {
     struct slot *next = NULL;
+    struct numbers numbers;
+    numbers_of_serving(policy, &numbers);
     for (uint32_t i = 0; i < policy->slot_count; i++) {
         struct slot *slot = &policy->slots[i];
-        if (is_due(policy, slot) && (!next || slot->incarnation < next->incarnation))
+        if (is_due(policy, slot) && (!next || goes_first(policy, &numbers, slot, next)))
             next = slot;
     }
     return next;
+}
+
+/* All are there, and none is to be replaced, nor on trial. */
+static bool is_at_rest(const struct policy *policy)
+{
+    return policy->state < POOL_STOPPING && !policy->resting && !policy->due && !policy->candidate &&
+           policy_count(policy, SLOT_STARTING) == 0 && policy_serving(policy) == policy->wanted;
+}
+
+void recycle_order(struct policy *policy)
+{
+    struct numbers numbers;
+    if (!policy->numbered || !is_at_rest(policy))
+        return;
+    numbers_of_serving(policy, &numbers);
+    for (uint32_t i = 0; i < policy->slot_count; i++) {
+        struct slot *slot = &policy->slots[i];
+        if (slot->state != SLOT_SERVING || move_is_apart(policy, slot) ||
+            (slot->number < policy->wanted && !numbers_has_twice(&numbers, slot->number)))
+            continue;
+        policy_mark(policy, slot, REASON_NUMBER);
+        numbers_of_serving(policy, &numbers); /* of two with one number the other one may stay */
+    }
 }
 
 void recycle_count(struct policy *policy, struct slot *slot)
@@ -166,6 +203,8 @@ void recycle_count(struct policy *policy, struct slot *slot)
         stats->recycled_memory++;
     else if (slot->due == REASON_GENERATION)
         stats->recycled_reload++;
+    else if (slot->due == REASON_NUMBER)
+        stats->recycled_number++;
     else
         stats->recycled_timeout++;
 }

@@ -37,7 +37,12 @@ int64_t recycle_room(const struct policy *policy);
  * pool is paused. */
 int64_t recycle_successors(const struct policy *policy);
 
-/* The serving worker whose turn it is to be replaced, the oldest of those that are due; NULL: none. */
+/* Where numbers matter (number.h) and are out of order with all at rest, as after a worker that had not yet
+ * served was taken back: who has one too high is to be replaced. */
+void recycle_order(struct policy *policy);
+
+/* The serving worker whose turn it is to be replaced, the oldest of those that are due, but where numbers
+ * matter first the one whose number its successor has; NULL: none. */
 struct slot *recycle_next(const struct policy *policy);
 
 /* Marks the worker as replaced; it is retired for that. */

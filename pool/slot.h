@@ -40,6 +40,7 @@ struct slot {
     uint64_t incarnation; /* spawn serial of the pool, from 1; 0 in an empty slot */
     uint64_t generation;  /* version of the control file it was started from */
     uint64_t place;       /* the address that it accepts at */
+    uint32_t number;      /* by which it gets its share of what is dealt out; see number.h */
     int64_t spawned_ms;
     int64_t retired_ms;  /* RETIRING: since when */
     int64_t deadline_ms; /* when the policy has to look at it again; NEVER_MS: not by time */

@@ -101,6 +101,7 @@ void world_begin_life(void)
     for (int i = 0; i < SLOTS; i++)
         world.processes[i] = (struct process){0};
     policy_init(&world.policy, &world.settings, world.slots, SLOTS, chance_next(&chance_state));
+    policy_number(&world.policy, percent(30));
     world.lives++;
 }
 
@@ -185,6 +186,8 @@ static void take_replacement(struct process *process, enum reason reason)
     else if (reason == REASON_GENERATION)
         expect(world.slots[process - world.processes].generation != world.policy.generation,
                "who is replaced for its generation is of another");
+    else if (reason == REASON_NUMBER)
+        expect(world.policy.numbered, "nobody is replaced for a number that does not matter");
     else
         expect(process->at_limit, "who is replaced has reached a limit");
 }
