@@ -1,6 +1,7 @@
 /* The policy's actions, executed; see act.h. */
 #include "daemon/act.h"
 
+#include "daemon/deal.h"
 #include "daemon/kernel/proc.h"
 #include "daemon/kernel/spawn.h"
 #include "daemon/listen.h"
@@ -31,15 +32,18 @@ static int open_output(struct master *master, const struct conf *conf, uint32_t 
 
 /* Without the library, and where a page cannot be had, the worker gets none, and `ret_start` stays as it is.
  */
-static int open_page(struct master *master, const struct conf *conf, uint32_t index,
+static int open_page(struct master *master, const struct conf *conf, char *const *envp, uint32_t index,
                      const struct listener *listener, struct pages_start *ret_start)
 {
     const struct slot *slot = &master->policy.slots[index];
     const char *observe = conf_text(conf, SETTING_ID_OBSERVE);
     if (!master->pages.pool || strcmp(observe, "kernel") == 0)
         return 0;
-    int result = pages_start(&master->pages, listener, slot->incarnation,
-                             policy_max_requests(&master->policy, index), conf_environment(conf), ret_start);
+    const struct pages_orders orders = {
+        .max_requests = policy_max_requests(&master->policy, index),
+        .timeout_ms = (uint64_t)master->settings.timeout_ms,
+    };
+    int result = pages_start(&master->pages, listener, slot->incarnation, &orders, envp, ret_start);
     if (result == 0 || strcmp(observe, "preload") == 0)
         return result;
     log_limited(&master->limit_starts, LOG_LEVEL_WARNING, "worker %u is observed from outside: %s", index,
@@ -47,8 +51,13 @@ static int open_page(struct master *master, const struct conf *conf, uint32_t in
     return 0;
 }
 
-static void record(struct master *master, const struct worker *worker)
+/* Its process is there. */
+static void started(struct master *master, struct worker *worker, const struct conf *conf)
 {
+    worker->is_host = conf_text(conf, SETTING_ID_APP) != NULL;
+    worker->must_tell = strcmp(conf_text(conf, SETTING_ID_OBSERVE), "preload") == 0;
+    if (worker->output)
+        output_start(worker->output, master->loop, worker->pid);
     struct state_record record = {
         .pid = worker->pid, .inode = worker->listener->inode, .cookie = worker->listener->cookie};
     int result = proc_start(worker->pid, &record.start);
@@ -62,16 +71,18 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     const struct conf *conf = versions_of(&master->versions, who->generation)->conf;
     const struct listener *listener = &listeners_at(&master->listeners, who->place)->listener;
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {0};
+    struct deal deal __attribute__((cleanup(deal_fini)));
     char program[PATH_MAX];
     struct output *output;
     int output_fd;
     pid_t pid;
+    deal_init(&deal, conf, slot, who->number);
     *ret_step = "finding the program";
     int result = conf_program(conf, program, sizeof program);
     if (result)
         return result;
     *ret_step = "page";
-    result = open_page(master, conf, slot, listener, &start);
+    result = open_page(master, conf, deal.envp, slot, listener, &start);
     if (result)
         return result;
     *ret_step = "pipe";
@@ -80,12 +91,13 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         return result;
     struct spawn_options options = {
         .path = program,
-        .argv = conf_argv(conf),
-        .envp = start.page ? start.envp : conf_environment(conf),
+        .argv = deal.argv,
+        .envp = start.page ? start.envp : deal.envp,
         .chdir = conf_text(conf, SETTING_ID_CHDIR),
         .umask = (mode_t)conf_settings(conf)->umask,
         .descriptors = &master->descriptors,
         .nice = conf_nice(conf),
+        .processors = deal.processors,
         .credentials = conf_credentials(conf),
         .same_session = start.page != NULL, /* the others are stopped to be retired */
         .stdin_fd = listener->fd,
@@ -94,7 +106,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .kept_fds = start.fds,
         .kept_count = start.page ? 2 : 0,
         .preload = start.page ? master->pages.library : NULL,
-        .plain_envp = conf_environment(conf),
+        .plain_envp = deal.envp,
     };
     /* So that a worker can open its /dev/stderr, which leads to the pipe. */
     if (options.credentials)
@@ -111,11 +123,8 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     worker->output = output;
     worker->page = start.page;
     worker->listener = listener;
-    worker->must_tell = strcmp(conf_text(conf, SETTING_ID_OBSERVE), "preload") == 0;
     start.page = NULL;
-    if (output)
-        output_start(output, master->loop, pid);
-    record(master, worker);
+    started(master, worker, conf);
     return 0;
 }
 

@@ -177,22 +177,26 @@ static in_port_t port_of(const struct address *address)
     return in->sin_family == AF_INET ? in->sin_port : in->sin_family == AF_INET6 ? in6->sin6_port : 0;
 }
 
-/* When it is the pool itself that has the port. */
+static bool collide(const struct address *a, const struct address *b)
+{
+    return is_equal(a, b) || (port_of(a) && port_of(a) == port_of(b));
+}
+
+/* When it is the pool itself that has the address. */
 static int explain(const struct master *master, const struct address *asked, int error,
                    struct problem *problem)
 {
     char text[ADDRESS_TEXT_SIZE], own[ADDRESS_TEXT_SIZE];
     for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));) {
         const struct address *address = &bound->listener.address;
-        if (error != -EADDRINUSE || !port_of(asked) || port_of(asked) != port_of(address))
+        if (error != -EADDRINUSE || !collide(asked, address))
             continue;
         address_format(asked, text, sizeof text);
         address_format(address, own, sizeof own);
         if (bound->listener.refused_ms)
-            return problem_set(problem, error,
-                               "%s cannot be had while %s is being left: connections wait there still; "
-                               "try again when they are served",
-                               text, own);
+            return problem_set(
+                problem, error,
+                "%s is still being left: connections wait there; try again when they are served", own);
         return problem_set(
             problem, error,
             "%s cannot be had beside %s, where the pool listens: it takes a restart, or another "

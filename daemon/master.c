@@ -7,6 +7,7 @@
 #include "daemon/base/memory.h"
 #include "daemon/base/pidfile.h"
 #include "daemon/base/title.h"
+#include "daemon/deal.h"
 #include "daemon/listen.h"
 #include "daemon/logs.h"
 #include "daemon/master_open.h"
@@ -208,6 +209,7 @@ static void init(struct master *master, const struct conf *conf, struct announce
     listeners_room(&master->listeners)->listener = *passed;
     *passed = (struct listener)LISTENER_INIT;
     policy_init(&master->policy, &master->settings, NULL, 0, seed);
+    policy_number(&master->policy, deal_is_numbered(conf));
     inherit_policy(master);
     reserve(master, master->policy.floor > master->settings.workers_max ? master->policy.floor
                                                                         : master->settings.workers_max);

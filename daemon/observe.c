@@ -19,9 +19,8 @@
 #define START_BLIND_MS 1000
 /* A TCP handshake may still put a connection into an empty queue: it has to be seen empty twice, this far
  * apart. */
-#define QUEUE_LOOK_MS   10
-#define TCP_EMPTY_LOOKS 2
-/* Nobody takes anything out of a queue in a pause. */
+#define QUEUE_LOOK_MS        10
+#define TCP_EMPTY_LOOKS      2
 #define QUEUE_LOOK_PAUSED_MS 1000
 
 static void run_again(struct ev_loop *loop, ev_timer *timer, int64_t after_ms)
@@ -191,13 +190,19 @@ static void look_queues(struct master *master, bool unix_only)
         master_event(master, EVENT_QUEUE_EMPTY, 0, 0);
 }
 
+/* Nobody takes anything out of a queue in a pause. */
+static int64_t queue_look_ms(const struct master *master)
+{
+    return master->policy.resting && !master->policy.draining ? QUEUE_LOOK_PAUSED_MS : QUEUE_LOOK_MS;
+}
+
 static void on_look_queue(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct master *master = timer->data;
     (void)events;
     look_queues(master, false);
     if (any_to_drain(master))
-        run_again(loop, timer, master->policy.resting ? QUEUE_LOOK_PAUSED_MS : QUEUE_LOOK_MS);
+        run_again(loop, timer, queue_look_ms(master));
 }
 
 void observe_queue(struct master *master)

@@ -2,6 +2,7 @@
 #include "daemon/pages.h"
 
 #include "daemon/base/memory.h"
+#include "daemon/base/paths.h"
 #include "daemon/kernel/shared_memory.h"
 
 #include <errno.h>
@@ -14,40 +15,12 @@
 
 /* ---- the library ---- */
 
-/* The directory of this program, without a slash at the end. */
-static int own_directory(char *ret_path, size_t size)
-{
-    ssize_t length = readlink("/proc/self/exe", ret_path, size - 1);
-    if (length < 0)
-        return -errno;
-    ret_path[length] = '\0';
-    *strrchr(ret_path, '/') = '\0';
-    return 0;
-}
-
-/* Beside the program, as in a build directory, or where the installation puts it, wherever that was moved to.
- */
 static int find_library(char *ret_path, size_t size, struct problem *problem)
 {
-    static const char *const places[] = {"/" PAGES_LIBRARY, "/" FCGIPOOL_LIBRARY_PATH "/" PAGES_LIBRARY};
-    char own[PATH_MAX], path[PATH_MAX + sizeof FCGIPOOL_LIBRARY_PATH + sizeof PAGES_LIBRARY];
-    int result = own_directory(own, sizeof own);
-    if (result)
-        return problem_set(problem, result, "/proc/self/exe: %s", strerror(-result));
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        (void)snprintf(path, sizeof path, "%s%s", own, places[i]);
-        char *real __attribute__((cleanup(memory_free_text))) = realpath(path, NULL);
-        if (!real)
-            continue;
-        if (strpbrk(real, " :")) /* LD_PRELOAD is a list */
-            return problem_set(problem, -EINVAL, "%s has a space or a colon in its path", real);
-        if (strlen(real) >= size)
-            return problem_set(problem, -ENAMETOOLONG, "%s: %s", real, strerror(ENAMETOOLONG));
-        strcpy(ret_path, real);
-        return 0;
-    }
-    return problem_set(problem, -ENOENT, "%s is not beside the program, nor in %s", PAGES_LIBRARY,
-                       FCGIPOOL_LIBRARY_PATH);
+    int result = paths_part(PAGES_LIBRARY, ret_path, size, problem);
+    if (result == 0 && strpbrk(ret_path, " :")) /* LD_PRELOAD is a list */
+        return problem_set(problem, -EINVAL, "%s has a space or a colon in its path", ret_path);
+    return result;
 }
 
 /* ---- the pool's page ---- */
@@ -86,7 +59,7 @@ void pages_close(struct pages *pages)
 
 /* ---- a worker's page ---- */
 
-static int new_page(const struct listener *listener, uint64_t incarnation, uint64_t max_requests,
+static int new_page(const struct listener *listener, uint64_t incarnation, const struct pages_orders *orders,
                     struct page **ret_page, int *ret_fd)
 {
     void *memory;
@@ -103,7 +76,8 @@ static int new_page(const struct listener *listener, uint64_t incarnation, uint6
     page->about.incarnation = incarnation;
     page->about.listener_inode = status.st_ino;
     page->about.listener_device = status.st_dev;
-    page->orders.max_requests = max_requests;
+    page->orders.max_requests = orders->max_requests;
+    page->orders.timeout_ms = orders->timeout_ms;
     *ret_page = page;
     return 0;
 }
@@ -130,11 +104,11 @@ static void make_environment(const struct pages *pages, char *const *envp, struc
 }
 
 int pages_start(const struct pages *pages, const struct listener *listener, uint64_t incarnation,
-                uint64_t max_requests, char *const *envp, struct pages_start *ret_start)
+                const struct pages_orders *orders, char *const *envp, struct pages_start *ret_start)
 {
     struct pages_start start = {.fds = {-1, pages->pool_fd}};
     describe_pool(pages->pool); /* whatever a worker has made of it */
-    int result = new_page(listener, incarnation, max_requests, &start.page, &start.fds[0]);
+    int result = new_page(listener, incarnation, orders, &start.page, &start.fds[0]);
     if (result)
         return result;
     make_environment(pages, envp, &start);

@@ -37,10 +37,15 @@ struct pages_start {
 __attribute__((warn_unused_result)) int pages_open(struct pages *pages, struct problem *problem);
 void pages_close(struct pages *pages);
 
+/* What the page asks of the worker from its begin. */
+struct pages_orders {
+    uint64_t max_requests, timeout_ms;
+};
+
 /* Makes the page of a worker and its environment out of `envp`. Returns 0 or -errno. */
 __attribute__((warn_unused_result)) int pages_start(const struct pages *pages,
                                                     const struct listener *listener, uint64_t incarnation,
-                                                    uint64_t max_requests, char *const *envp,
+                                                    const struct pages_orders *orders, char *const *envp,
                                                     struct pages_start *ret_start);
 
 /* Frees what has not been taken out; accepts {0}. */

@@ -16,6 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of the application host; the numbers are gunicorn's. */
+#define HOST_EXIT_BOOT 3
+#define HOST_EXIT_LOAD 4
+
 /* Strays may have children, which come to us when they are killed. */
 #define STRAY_ROUNDS  10
 #define STRAY_WAIT_MS 100
@@ -36,12 +40,21 @@ static const char *signal_name(int number)
     return name ? name : "RT";
 }
 
-static void describe(const siginfo_t *death, bool ended_idle, char *ret_text, size_t size)
+/* What the exit codes of the application host mean. */
+static const char *meaning(int code)
+{
+    return code == HOST_EXIT_BOOT   ? " (the application could not start)"
+           : code == HOST_EXIT_LOAD ? " (the application could not be loaded)"
+                                    : "";
+}
+
+static void describe(const siginfo_t *death, bool is_host, bool ended_idle, char *ret_text, size_t size)
 {
     if (ended_idle)
         snprintf(ret_text, size, "was idle and is ended");
     else if (death->si_code == CLD_EXITED)
-        snprintf(ret_text, size, "exited with code %d", death->si_status);
+        snprintf(ret_text, size, "exited with code %d%s", death->si_status,
+                 is_host ? meaning(death->si_status) : "");
     else
         snprintf(ret_text, size, "was killed by signal %d (SIG%s)%s", death->si_status,
                  signal_name(death->si_status), death->si_code == CLD_DUMPED ? ", core dumped" : "");
@@ -61,7 +74,8 @@ static void log_death(struct master *master, uint32_t index, const siginfo_t *de
     const struct slot *slot = &master->policy.slots[index];
     char how[80], life[80];
     describe_life(&master->workers[index], clock_now_ms() - slot->spawned_ms, life, sizeof life);
-    describe(death, master->workers[index].retirement.phase == RETIREMENT_DONE, how, sizeof how);
+    describe(death, master->workers[index].is_host,
+             master->workers[index].retirement.phase == RETIREMENT_DONE, how, sizeof how);
     if (!slot_is_leaving(slot))
         recent_add("worker %u pid %ld %s", index, (long)death->si_pid, how);
     if (slot_is_leaving(slot))

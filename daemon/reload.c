@@ -3,6 +3,7 @@
 
 #include "daemon/base/exit_code.h"
 #include "daemon/base/memory.h"
+#include "daemon/deal.h"
 #include "daemon/listen.h"
 #include "daemon/logs.h"
 #include "daemon/master.h"
@@ -288,6 +289,8 @@ void reload_news(struct master *master, const struct action *action)
 {
     struct reload *reload = &master->reload;
     enum rollout_news news = action->number;
+    policy_number(&master->policy,
+                  deal_is_numbered(versions_of(&master->versions, master->policy.generation)->conf));
     if (news == ROLLOUT_BACK) {
         go_back(master, action->reason);
     } else if (news == ROLLOUT_PROVED && reload->phase == RELOAD_TRYING) {

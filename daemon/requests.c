@@ -18,6 +18,8 @@
 #define MS        UINT64_C(1000000) /* in nanoseconds */
 #define SAMPLE_MS 1000
 #define RETRY_MS  100 /* what could not be ended is tried again so much later */
+/* A host that lives beats more often. */
+#define BEAT_NS (1000 * MS)
 
 /* One look at all workers. */
 struct glance {
@@ -146,6 +148,18 @@ static unsigned may_take(const struct page_view *view, enum slot_state state)
     return count;
 }
 
+/* Whether it ends what is overdue by itself. One that has not looked for that long does not. */
+static bool ends_its_own(struct glance *glance, const struct page_scan *scan)
+{
+    uint64_t patience_ns = (uint64_t)glance->master->settings.timeout_ms * MS;
+    if (patience_ns < BEAT_NS)
+        patience_ns = BEAT_NS;
+    if (!(scan->flags & PAGE_ENDS_OVERDUE) || glance->now_ns - scan->beat_ns >= patience_ns)
+        return false;
+    look_again(glance, scan->beat_ns + patience_ns);
+    return true;
+}
+
 /* Requests in the hand of one worker. */
 static void see_busy(struct glance *glance, uint32_t slot, const struct page_view *view)
 {
@@ -154,14 +168,14 @@ static void see_busy(struct glance *glance, uint32_t slot, const struct page_vie
     unsigned others =
         view->scan.overflow + view->scan.numbers[PAGE_CONNECTED] + view->scan.numbers[PAGE_FINISHING];
     unsigned overdue = 0;
-    bool news;
+    bool own = ends_its_own(glance, &view->scan), news;
     for (uint32_t i = 0; i < view->connection_count; i++) {
         const struct page_view_connection *c = &view->connections[i];
         if (c->state != PAGE_BUSY)
             continue;
         if (is_over(glance, c->begun_ns, settings->slowlog_threshold_ms, &news) && news)
             report_slow(glance, slot, c);
-        if (!is_over(glance, c->begun_ns, settings->timeout_ms, &news)) {
+        if (own || !is_over(glance, c->begun_ns, settings->timeout_ms, &news)) {
             others++;
             continue;
         }
@@ -373,10 +387,14 @@ static void note_limits(struct master *master)
 void requests_limit(struct master *master)
 {
     note_limits(master);
-    for (uint32_t i = 0; i < master->policy.slot_count; i++)
-        if (master->workers[i].page)
-            __atomic_store_n(&master->workers[i].page->orders.max_requests,
-                             policy_max_requests(&master->policy, i), __ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < master->policy.slot_count; i++) {
+        struct page *page = master->workers[i].page;
+        if (!page)
+            continue;
+        __atomic_store_n(&page->orders.max_requests, policy_max_requests(&master->policy, i),
+                         __ATOMIC_SEQ_CST);
+        __atomic_store_n(&page->orders.timeout_ms, (uint64_t)master->settings.timeout_ms, __ATOMIC_SEQ_CST);
+    }
     look_at_workers(master);
 }
 

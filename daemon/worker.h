@@ -16,6 +16,7 @@ struct worker {
     struct page *page;     /* mapped; owned; NULL: none was given to it */
     const struct listener *listener; /* that it accepts from; as long as there is a process */
     bool must_tell;     /* "observe": "preload": without the library it does not count as serving */
+    bool is_host;       /* it serves an application: its exit codes are ours */
     bool overdue;       /* the policy was told that a request is older than `timeout` */
     struct drain drain; /* these two are meaningful while the slot is RETIRING */
     struct retirement retirement;

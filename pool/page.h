@@ -17,7 +17,7 @@
 
 #define PAGE_MAGIC      0x6670616745ULL /* "fpagE" */
 #define PAGE_POOL_MAGIC 0x66706f6f4cULL /* "fpooL" */
-#define PAGE_VERSION    4U
+#define PAGE_VERSION    5U
 #define PAGE_BYTES      16384U
 #define PAGE_POOL_BYTES 4096U
 #define PAGE_LINE       64 /* bytes of a cache line */
@@ -96,6 +96,7 @@ struct page_connection {
 
 enum page_flag {
     PAGE_NESTED = 1, /* forked children of the worker's leader accept: only a SIGTERM to the group ends it */
+    PAGE_ENDS_OVERDUE = 2, /* it ends requests by itself that are older than timeout, as long as it beats */
 };
 
 /* Lines of a cache: who writes what is kept apart. */
@@ -114,6 +115,7 @@ struct page {
     /* Written by the master at any time. */
     struct {
         uint64_t max_requests; /* when `requests` reaches it the worker wakes the master; 0: none */
+        uint64_t timeout_ms;   /* of a request, for a worker that ends its own (PAGE_ENDS_OVERDUE); 0: none */
         uint32_t drain;        /* 1: take no new connection, leave when none is left */
     } orders __attribute__((aligned(PAGE_LINE)));
 
@@ -130,6 +132,7 @@ struct page {
         uint32_t unlisted;    /* acceptors, ever, that no row tells of: none was free, or it was an epoll set
                                  too many */
         uint64_t accepted_ns; /* when accepted_pid came to accept */
+        uint64_t beat_ns; /* PAGE_ENDS_OVERDUE: when it last looked for such; while requests are in hand */
     } report __attribute__((aligned(PAGE_LINE)));
 
     struct page_acceptor acceptors[PAGE_ACCEPTORS] __attribute__((aligned(PAGE_LINE)));

@@ -103,7 +103,7 @@ uint64_t page_requests(const struct page *page)
 
 static void read_report(const struct page *page, uint64_t now_ns, struct page_scan *scan)
 {
-    uint64_t accepted_ns = LOAD(page->report.accepted_ns);
+    uint64_t accepted_ns = LOAD(page->report.accepted_ns), beat_ns = LOAD(page->report.beat_ns);
     *scan = (struct page_scan){.valid = is_valid(page)};
     tally_nobody(scan);
     if (!scan->valid)
@@ -115,7 +115,8 @@ static void read_report(const struct page *page, uint64_t now_ns, struct page_sc
     scan->overflow = number_of(LOAD(page->report.overflow));
     scan->unlisted = number_of(LOAD(page->report.unlisted));
     scan->drained = number_of(LOAD(page->report.drained));
-    scan->flags = LOAD(page->report.flags) & PAGE_NESTED;
+    scan->flags = LOAD(page->report.flags) & (PAGE_NESTED | PAGE_ENDS_OVERDUE);
+    scan->beat_ns = beat_ns < now_ns ? beat_ns : now_ns;
 }
 
 void page_scan(const struct page *page, uint64_t now_ns, struct page_scan *ret_scan)

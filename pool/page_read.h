@@ -33,6 +33,7 @@ struct page_scan {
     uint32_t unlisted;
     uint32_t drained;
     uint32_t flags;                  /* of enum page_flag, none else */
+    uint64_t beat_ns;                /* at most now_ns */
     uint32_t acceptors;              /* threads that accept, or did */
     uint32_t waiting;                /* those of them that wait for a connection */
     uint32_t numbers[PAGE_STATES];   /* connections by state; none is FREE */

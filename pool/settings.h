@@ -30,6 +30,7 @@ enum setting_type {
     SETTING_WORD,
     SETTING_STRINGS,
     SETTING_MAP,
+    SETTING_LISTS,
 };
 
 /* What it takes to apply a new value to a running pool. */

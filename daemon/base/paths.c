@@ -143,3 +143,35 @@ int paths_stem(const char *path, char *ret_stem, size_t size)
     size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base);
     return write_path(ret_stem, size, "%.*s", (int)length, base);
 }
+
+/* The directory of this program, without a slash at the end. */
+static int own_directory(char *ret_path, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", ret_path, size - 1);
+    if (length < 0)
+        return -errno;
+    ret_path[length] = '\0';
+    *strrchr(ret_path, '/') = '\0';
+    return 0;
+}
+
+int paths_part(const char *name, char *ret_path, size_t size, struct problem *problem)
+{
+    static const char *const places[] = {"", "/" FCGIPOOL_LIBRARY_PATH};
+    char own[PATH_MAX], path[PATH_MAX + sizeof FCGIPOOL_LIBRARY_PATH + NAME_MAX];
+    int result = own_directory(own, sizeof own);
+    if (result)
+        return problem_set(problem, result, "/proc/self/exe: %s", strerror(-result));
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        (void)snprintf(path, sizeof path, "%s%s/%s", own, places[i], name);
+        char *real __attribute__((cleanup(memory_free_text))) = realpath(path, NULL);
+        if (!real)
+            continue;
+        if (strlen(real) >= size)
+            return problem_set(problem, -ENAMETOOLONG, "%s: %s", real, strerror(ENAMETOOLONG));
+        strcpy(ret_path, real);
+        return 0;
+    }
+    return problem_set(problem, -ENOENT, "%s is not beside the program, nor in %s", name,
+                       FCGIPOOL_LIBRARY_PATH);
+}

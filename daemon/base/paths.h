@@ -41,6 +41,11 @@ __attribute__((warn_unused_result)) int paths_absolute_here(const char *path, ch
 /* The directory of an absolute path. */
 __attribute__((warn_unused_result)) int paths_directory(const char *path, char *ret_path, size_t size);
 
+/* A file that comes with this program: beside it, as in a build directory, or where the installation puts it,
+ * wherever that was moved to. -ENOENT and others with the reason in `problem`. */
+__attribute__((warn_unused_result)) int paths_part(const char *name, char *ret_path, size_t size,
+                                                   struct problem *problem);
+
 /* The last part of a path without what follows its last dot: "/etc/app.json" -> "app". */
 __attribute__((warn_unused_result)) int paths_stem(const char *path, char *ret_stem, size_t size);
 

@@ -237,12 +237,18 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* Neither number nor text. */
+static bool is_json(enum setting_type type)
+{
+    return type == SETTING_STRINGS || type == SETTING_MAP || type == SETTING_LISTS;
+}
+
 bool conf_equal(const struct conf *a, const struct conf *b, enum setting_id id)
 {
     const struct setting *setting = &settings_table[id];
     if (setting_is_number(setting))
         return settings_get(&a->settings, id) == settings_get(&b->settings, id);
-    if (setting->type == SETTING_STRINGS || setting->type == SETTING_MAP)
+    if (is_json(setting->type))
         return a->values[id] == b->values[id] || json_equal(a->values[id], b->values[id]);
     return same_text(a->texts[id], b->texts[id]);
 }
@@ -291,9 +297,9 @@ const char *conf_text(const struct conf *conf, enum setting_id id)
     return conf->texts[id];
 }
 
-const json_t *conf_json(const struct conf *conf, enum setting_id id)
+json_t *conf_json(const struct conf *conf, enum setting_id id)
 {
-    ASSERT(settings_table[id].type == SETTING_STRINGS || settings_table[id].type == SETTING_MAP);
+    ASSERT(is_json(settings_table[id].type));
     return conf->values[id];
 }
 

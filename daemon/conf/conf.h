@@ -59,7 +59,7 @@ enum conf_listen { CONF_LISTEN_ADDRESS, CONF_LISTEN_SYSTEMD, CONF_LISTEN_FD };
 enum conf_listen conf_listen(const struct conf *conf, int *ret_fd);
 
 /* The JSON of a setting of type STRINGS or MAP, borrowed, or NULL when not set. */
-const json_t *conf_json(const struct conf *conf, enum setting_id id);
+json_t *conf_json(const struct conf *conf, enum setting_id id);
 
 /* The control file, as an absolute path. */
 const char *conf_file(const struct conf *conf);

@@ -98,12 +98,24 @@ static bool check_strings(struct collect *collect, enum setting_id id, const jso
     return good;
 }
 
-/* An object of strings whose keys can be names of environment variables. */
+static bool is_list_of_strings(const json_t *value)
+{
+    size_t i;
+    const json_t *item;
+    json_array_foreach(value, i, item)
+    {
+        if (!json_is_string(item))
+            return false;
+    }
+    return json_array_size(value) > 0;
+}
+
+/* An object of strings, or of lists of them, whose keys can be names of environment variables. */
 static bool check_map(struct collect *collect, enum setting_id id, json_t *value, int node)
 {
     const struct setting *setting = &settings_table[id];
     struct problem problem;
-    bool good = true;
+    bool good = true, lists = setting->type == SETTING_LISTS;
     const char *key;
     json_t *item;
 
@@ -116,13 +128,14 @@ static bool check_map(struct collect *collect, enum setting_id id, json_t *value
     {
         char path[PATH_SIZE], found[CONF_VALUE_SIZE];
         bool named = key[0] && !strchr(key, '=');
-        if (named && json_is_string(item))
+        if (named && (lists ? is_list_of_strings(item) : json_is_string(item)))
             continue;
         conf_value_describe(item, found);
         if (!named)
             problem_set(&problem, 0, "the name of a variable must not be empty nor contain '='");
         else
-            problem_set(&problem, 0, "found %s, expected a string like \"value\"", found);
+            problem_set(&problem, 0, "found %s, expected %s", found,
+                        lists ? "a list of strings like [\"0\", \"1\"]" : "a string like \"value\"");
         snprintf(path, sizeof path, "%s.%s", setting->path, key);
         report(collect, path, member_node(collect, node, key), !named, &problem);
         good = false;
@@ -167,7 +180,7 @@ static bool check(struct collect *collect, enum setting_id id, json_t *value, in
         return check_number(collect, id, value, setting->path, node);
     if (setting->type == SETTING_STRINGS)
         return check_strings(collect, id, value, node);
-    if (setting->type == SETTING_MAP)
+    if (setting->type == SETTING_MAP || setting->type == SETTING_LISTS)
         return check_map(collect, id, value, node);
     return check_string(collect, id, value, node);
 }
@@ -314,12 +327,18 @@ void conf_collect_file(struct conf *conf, json_t *root, const struct conf_where 
     }
 }
 
-/* The setting of type MAP that `path` names a member of ("env.TZ"), with the member's name; or -1. */
+static bool is_object(enum setting_type type)
+{
+    return type == SETTING_MAP || type == SETTING_LISTS;
+}
+
+/* The setting of type MAP or LISTS that `path` names a member of ("env.TZ"), with the member's name; or -1.
+ */
 static int find_map(const char *path, const char **ret_key)
 {
     for (int id = 0; id < SETTING_IDS; id++) {
         size_t length = strlen(settings_table[id].path);
-        if (settings_table[id].type == SETTING_MAP && strncmp(path, settings_table[id].path, length) == 0 &&
+        if (is_object(settings_table[id].type) && strncmp(path, settings_table[id].path, length) == 0 &&
             path[length] == '.') {
             *ret_key = path + length + 1;
             return id;
@@ -333,9 +352,9 @@ static int find_map(const char *path, const char **ret_key)
 static bool wants_string(const char *path, const json_t *value)
 {
     const char *key;
-    int id = settings_find(path);
-    if (find_map(path, &key) >= 0)
-        return true;
+    int id = settings_find(path), map = find_map(path, &key);
+    if (map >= 0)
+        return settings_table[map].type == SETTING_MAP;
     if (id < 0 || !json_is_number(value))
         return false;
     return !setting_is_number(&settings_table[id]) || settings_table[id].type == SETTING_MODE;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,9 @@
 
 /* Where execvp would look without a PATH. */
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+/* What serves an application. */
+#define CONF_HOST "fcgipool-host"
 
 /* HOME, USER, LOGNAME, SHELL. */
 #define PERSONAL 4
@@ -212,15 +216,71 @@ static void resolve_hooks(struct conf *conf, struct problems *problems)
     }
 }
 
-void conf_resolve_command(struct conf *conf, struct problems *problems)
+/* ---- an application ---- */
+
+/* The host's command line. */
+static char **make_host_argv(const struct conf *conf, const char *host)
+{
+    const struct settings *settings = &conf->settings;
+    char *argv[] = {
+        memory_must(strdup(host)),
+        memory_text("--class=%s", conf->texts[SETTING_ID_WORKER_CLASS]),
+        memory_text("--protocol=%s", conf->texts[SETTING_ID_PROTOCOL]),
+        memory_text("--threads=%" PRId64, settings->threads),
+        memory_text("--connections=%" PRId64, settings->worker_connections),
+        memory_must(strdup(conf->texts[SETTING_ID_APP])),
+        NULL,
+    };
+    return memcpy(memory_must(malloc(sizeof argv)), argv, sizeof argv);
+}
+
+static void resolve_app(struct conf *conf, struct problems *problems)
+{
+    char host[PATH_MAX] = "";
+    struct problem problem;
+    struct stat status;
+    enum setting_id id = SETTING_ID_APP;
+    const char *app = conf->texts[id];
+
+    if (conf_given(conf, SETTING_ID_COMMAND))
+        conf_fault(conf, problems, SETTING_ID_COMMAND,
+                   "there is an \"app\" to be served, too: only one can be");
+    if (paths_part(CONF_HOST, host, sizeof host, &problem))
+        conf_fault(conf, problems, id, "applications cannot be served: %s", problem.text);
+    if (!conf->places[id].faulty && stat(app, &status) != 0)
+        conf_fault(conf, problems, id, "%s: %s", app, strerror(errno));
+    else if (!conf->places[id].faulty && !S_ISREG(status.st_mode))
+        conf_fault(conf, problems, id, "%s is not a file", app);
+    conf->argv = conf->places[id].faulty ? make_argv(NULL) : make_host_argv(conf, host);
+}
+
+static void warn_of_no_app(struct conf *conf, struct problems *problems)
+{
+    static const enum setting_id ids[] = {SETTING_ID_WORKER_CLASS, SETTING_ID_threads,
+                                          SETTING_ID_worker_connections};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (conf_given(conf, ids[i]))
+            conf_warn(conf, problems, ids[i], "has no effect without app");
+}
+
+static void resolve_command(struct conf *conf, struct problems *problems)
 {
     enum setting_id id = SETTING_ID_COMMAND;
 
     conf->argv = make_argv(conf->values[id]);
-    make_environment(conf);
     if (!conf_given(conf, id))
         conf_fault(conf, problems, id,
                    "missing: the program and arguments of a worker, like [\"./app.fcgi\"]");
     look_up(conf, problems, id, conf->argv[0], workers_path(conf));
+    warn_of_no_app(conf, problems);
+}
+
+void conf_resolve_command(struct conf *conf, struct problems *problems)
+{
+    make_environment(conf);
+    if (conf_given(conf, SETTING_ID_APP))
+        resolve_app(conf, problems);
+    else
+        resolve_command(conf, problems);
     resolve_hooks(conf, problems);
 }

@@ -32,6 +32,8 @@ static const struct {
                          "{\"type\": \"array\", \"items\": {\"type\": \"string\"}, \"minItems\": 1}"},
     [SETTING_MAP] = {"map", "{\"type\": \"object\", \"propertyNames\": {\"pattern\": \"^[^=]+$\"},"
                             " \"additionalProperties\": {\"type\": \"string\"}}"},
+    [SETTING_LISTS] = {"lists", "{\"type\": \"object\", \"propertyNames\": {\"pattern\": \"^[^=]+$\"},"
+                                " \"additionalProperties\": {\"$ref\": \"#/$defs/strings\"}}"},
 };
 
 /* Reload class in words. */
@@ -150,9 +152,10 @@ static void add_setting(json_t *properties, const struct setting *setting)
 json_t *conf_schema(void)
 {
     json_t *schema = memory_must(
-        json_pack("{s:s, s:s, s:[s, s]}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title",
-                  "Control file of a fcgipool pool", "required", settings_table[SETTING_ID_LISTEN].path,
-                  settings_table[SETTING_ID_COMMAND].path));
+        json_pack("{s:s, s:s, s:[s], s:[{s:[s]}, {s:[s]}]}", "$schema",
+                  "https://json-schema.org/draft/2020-12/schema", "title", "Control file of a fcgipool pool",
+                  "required", settings_table[SETTING_ID_LISTEN].path, "oneOf", "required",
+                  settings_table[SETTING_ID_COMMAND].path, "required", settings_table[SETTING_ID_APP].path));
     json_t *file = object_schema("\"object\"");
     json_t *definitions = memory_must(json_object());
 

@@ -71,6 +71,7 @@ int conf_value_wrong_type(const struct setting *setting, const json_t *value, st
         [SETTING_ADDRESS] = "an address like \"unix:/run/app.sock\" or \"127.0.0.1:9000\"",
         [SETTING_STRINGS] = "a list of strings like [\"./app.fcgi\", \"--verbose\"]",
         [SETTING_MAP] = "an object of strings like {\"KEY\": \"value\"}",
+        [SETTING_LISTS] = "an object of lists like {\"KEY\": [\"value\", \"value\"]}",
     };
     char found[CONF_VALUE_SIZE], words[256];
     const char *wanted = expected[setting->type];

@@ -137,8 +137,9 @@ static bool confine(struct retirement *r, int processor)
         return false;
     CPU_ZERO(&only);
     CPU_SET(processor, &only);
-    r->confined =
-        CPU_ISSET(processor, &r->processors) && sched_setaffinity(r->hold.pid, sizeof only, &only) == 0;
+    /* One that is bound to another one, as by cpu_affinity, comes over for the moment. */
+    bool may = CPU_ISSET(processor, &r->processors) || CPU_COUNT(&r->processors) == 1;
+    r->confined = may && sched_setaffinity(r->hold.pid, sizeof only, &only) == 0;
     return r->confined;
 }
 

@@ -48,6 +48,7 @@ enum step {
     STEP_KEEP,
     STEP_SETRLIMIT,
     STEP_NICE,
+    STEP_AFFINITY,
     STEP_SETGROUPS,
     STEP_SETGID,
     STEP_SETUID,
@@ -57,12 +58,19 @@ enum step {
 };
 
 static const char *const step_names[] = {
-    [STEP_GROUP] = "group",         [STEP_STDIN] = "stdin",
-    [STEP_OUTPUT] = "output",       [STEP_KEEP] = "keep",
-    [STEP_SETRLIMIT] = "setrlimit", [STEP_NICE] = "nice",
-    [STEP_SETGROUPS] = "setgroups", [STEP_SETGID] = "setgid",
-    [STEP_SETUID] = "setuid",       [STEP_CAPABILITIES] = "capabilities",
-    [STEP_CHDIR] = "chdir",         [STEP_EXEC] = "exec",
+    [STEP_GROUP] = "group",
+    [STEP_STDIN] = "stdin",
+    [STEP_OUTPUT] = "output",
+    [STEP_KEEP] = "keep",
+    [STEP_SETRLIMIT] = "setrlimit",
+    [STEP_NICE] = "nice",
+    [STEP_AFFINITY] = "affinity",
+    [STEP_SETGROUPS] = "setgroups",
+    [STEP_SETGID] = "setgid",
+    [STEP_SETUID] = "setuid",
+    [STEP_CAPABILITIES] = "capabilities",
+    [STEP_CHDIR] = "chdir",
+    [STEP_EXEC] = "exec",
 };
 
 struct report {
@@ -148,6 +156,9 @@ static void set_limits(const struct child *child)
             fail(child, STEP_SETRLIMIT);
     if (options->nice != NULL && setpriority(PRIO_PROCESS, 0, *options->nice) != 0)
         fail(child, STEP_NICE);
+    if (options->processors != NULL &&
+        sched_setaffinity(0, sizeof *options->processors, options->processors) != 0)
+        fail(child, STEP_AFFINITY);
 }
 
 /* The groups first, the user last: with the user goes the right to change the groups. All three ids of each,

@@ -7,6 +7,7 @@
 
 #include "daemon/kernel/credentials.h"
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/resource.h>
@@ -27,6 +28,7 @@ struct spawn_options {
     const struct spawn_limit *limits; /* set after `descriptors` */
     size_t limit_count;
     const int *nice;                       /* NULL: ours */
+    const cpu_set_t *processors;           /* NULL: ours */
     const struct credentials *credentials; /* who it becomes, for good; NULL: who we are */
     bool same_session;                     /* no session of its own, see spawn_process */
     int stdin_fd;                          /* becomes descriptor 0 (the listener) */
@@ -44,8 +46,8 @@ struct spawn_options {
  * or becomes excepted). It has exec'ed, or been killed, when this returns; one that could not is already
  * reaped. With `credentials` this takes two seconds at most: what hangs or was stopped before its exec is
  * killed. Returns 0 and the pid, or -errno with the step that failed: "pipe", "vfork", "fork", "group",
- * "stdin", "output", "keep", "setrlimit", "nice", "setgroups", "setgid", "setuid", "capabilities", "chdir",
- * "exec", or "no exec in time" with -ETIMEDOUT (a static string).
+ * "stdin", "output", "keep", "setrlimit", "nice", "affinity", "setgroups", "setgid", "setuid",
+ * "capabilities", "chdir", "exec", or "no exec in time" with -ETIMEDOUT (a static string).
  *
  * With `same_session` it leads a process group in our session, if we lead that and it has no terminal. Linux
  * gives each session the same share of the processors (sched_autogroup): so we and our workers count as one,

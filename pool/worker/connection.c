@@ -111,10 +111,15 @@ void connection_forget(pid_t pid)
 
 /* ---- states ---- */
 
-static void measure(uint64_t request_ns, uint64_t now)
+static inline void measure(uint64_t request_ns, uint64_t now)
 {
     unsigned bucket = page_bucket((now - request_ns) / 1000U);
     __atomic_add_fetch(&process.page->service[bucket], 1, __ATOMIC_RELAXED);
+}
+
+void connection_measure(uint64_t since_ns)
+{
+    measure(since_ns, process_now());
 }
 
 /* To another state; the lock is held. */
@@ -122,7 +127,7 @@ static HOT void turn(struct connection *connection, enum page_state state)
 {
     struct page_connection *row = connection->row;
     uint64_t now = process_now();
-    if (connection->state == PAGE_BUSY)
+    if (connection->state == PAGE_BUSY && !process.hosted)
         measure(connection->since_ns, now);
     connection->state = (uint8_t)state;
     connection->since_ns = now;
@@ -143,13 +148,24 @@ static HOT void turn(struct connection *connection, enum page_state state)
     }
 }
 
+static inline void count(void)
+{
+    uint64_t limit = __atomic_load_n(&process.page->orders.max_requests, __ATOMIC_RELAXED);
+    if (__atomic_add_fetch(&process.page->report.requests, 1, __ATOMIC_SEQ_CST) == limit)
+        wake_master(PAGE_WAKE_LIMIT);
+}
+
+void connection_count(void)
+{
+    count();
+}
+
 static inline void busy(struct connection *connection)
 {
     bool kept = connection->state == PAGE_KEPT;
     turn(connection, PAGE_BUSY);
-    uint64_t limit = __atomic_load_n(&process.page->orders.max_requests, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&process.page->report.requests, 1, __ATOMIC_SEQ_CST) == limit)
-        wake_master(PAGE_WAKE_LIMIT);
+    if (!process.hosted)
+        count();
     if (kept)
         wake_if(PAGE_WAKE_REQUEST);
 }
@@ -196,7 +212,7 @@ void connection_move(struct connection *connection, int fd)
 HOT void connection_close(struct connection *connection)
 {
     lock(connection);
-    if (connection->state == PAGE_BUSY)
+    if (connection->state == PAGE_BUSY && !process.hosted)
         measure(connection->since_ns, process_now());
     connection->state = PAGE_FREE;
     if (connection->row)
@@ -247,7 +263,7 @@ void connection_missed(struct connection *connection)
 
 static void begins_rest(struct connection *connection)
 {
-    if (!process_held)
+    if (!process_held && !process.hosted)
         process_hold_signal(); /* from here on the row may bring it */
     lock(connection);
     if (connection->state == PAGE_CONNECTED || connection->state == PAGE_BUSY) {

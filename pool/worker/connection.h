@@ -53,6 +53,10 @@ void connection_finishes(struct connection *connection);
  */
 void connection_unseen(struct connection *connection);
 
+/* Of a host's requests (hosted.h): one has begun; one has ended that began then. */
+void connection_count(void);
+void connection_measure(uint64_t since_ns);
+
 /* Frees the rows that a former program of this process left. */
 void connection_forget(pid_t pid);
 

@@ -232,7 +232,7 @@ static bool has_unread(int fd)
  * a byte of it has gone out (unix), which web servers retry. */
 void drain_kept(int fd)
 {
-    if (!drain_asked())
+    if (!drain_asked() || process.hosted)
         return;
     int error = errno;
     if (!has_unread(fd)) {
@@ -281,7 +281,7 @@ HOT int drain_refuse(bool returns)
         errno = EAGAIN;
         return -1;
     }
-    while (!returns && others_serve())
+    while (!returns && !process.hosted && others_serve())
         pause_ms(2);
     wait_for_the_end();
     if (++refusals > REFUSALS_MAX)

@@ -20,6 +20,7 @@ struct process {
     pid_t parent;     /* that forked this process, with the library attached; 0: it was exec'ed */
     bool accepted;    /* came to its first accept */
     bool nonblocking; /* asked for O_NONBLOCK on the listener itself */
+    bool hosted;      /* a host counts and times requests by itself; see hosted.h */
     bool masks;       /* some thread holds the drain's signal, or has; see drain.h */
 };
 

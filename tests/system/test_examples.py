@@ -30,6 +30,8 @@ def serve(directory, make_pool, make_nginx):
             file.write_text(text.replace("/run/fcgipool", f"{directory}/run").replace(f"/srv/{name}", str(copy)))
         if name == "c":
             shutil.copy(build.built("fcgipool-demo"), copy / "hello")
+        if name == "app":
+            shutil.copy(build.built("fcgipool-demo-app.so"), copy / "wait.so")
         checked = run("check", copy / "pool.json")
         assert checked.returncode == 0, checked
         assert all("not yet in effect" in line for line in checked.stderr.splitlines()), checked
@@ -40,6 +42,7 @@ def serve(directory, make_pool, make_nginx):
         pool.arguments = ["--set", f"control_socket={pool.control_path}"]
         if os.geteuid() != 0 and "listen_group" in pool.settings:
             pool.arguments += ["--set", f"listen_group={os.getegid()}"]
+        pool.environment["ASAN_OPTIONS"] = "verify_asan_link_order=0"  # a sanitized host is seen into as well
         pool.up()
         return pool, make_nginx(snippet=copy / "nginx.conf"), copy
     return make

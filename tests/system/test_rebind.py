@@ -451,9 +451,10 @@ def test_back_when_it_has_refused(kind, directory, make_pool, make_load):
     assert_left(old)
 
 
-def test_back_while_what_waits_is_served(directory, make_pool, make_load):
-    """A port can be had again only then; it is said why."""
-    old, new = tcp(), unix(directory, "b")
+@pytest.mark.parametrize("kind", ["tcp", "abstract"])
+def test_back_while_what_waits_is_served(kind, directory, make_pool, make_load):
+    """What has no path can be had again only then; it is said why."""
+    old, new = addresses(kind, directory)
     pool = make_pool(listen=old, workers=1).up()
     load = make_load(old, clients=8, requests=8, mix="GET:5?delay=400")
     pool.wait_status(lambda status: status["queue"]["now"] >= 6, what="a queue")
@@ -464,6 +465,7 @@ def test_back_while_what_waits_is_served(directory, make_pool, make_load):
     failed = pool.command("reload")
     assert failed.returncode == 70 and "try again when they are served" in failed.stderr, failed.stderr
     assert_all_right(load.wait(), 8)
+    pool.write(listen=new)
     assert_at(pool, new)
 
 

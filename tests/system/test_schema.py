@@ -35,7 +35,8 @@ def faults(validator, document):
     """{path of the value: messages}."""
     found = {}
     for error in validator.iter_errors(document):
-        found.setdefault(".".join(map(str, error.absolute_path)), []).append(error.message)
+        messages = [error.message, *(each.message for each in error.context)]  # of "command or app", each of them
+        found.setdefault(".".join(map(str, error.absolute_path)), []).extend(messages)
     return found
 
 
@@ -60,7 +61,7 @@ def invalid_documents():
 def test_it_is_a_schema(schema):
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["$schema"].endswith("2020-12/schema")
-    assert sorted(schema["required"]) == ["command", "listen"]
+    assert schema["required"] == ["listen"] and schema["oneOf"] == [{"required": ["command"]}, {"required": ["app"]}]
 
 
 @pytest.mark.parametrize("name", names("valid"))

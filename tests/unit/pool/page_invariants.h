@@ -17,7 +17,8 @@ static inline void check_scan(const struct page_scan *scan, uint64_t now_ns)
     CHECK(scan->requests <= PAGE_COUNT_MAX);
     CHECK(scan->overflow <= PAGE_NUMBER_MAX && scan->drained <= PAGE_NUMBER_MAX);
     CHECK(scan->unlisted <= PAGE_NUMBER_MAX);
-    CHECK((scan->flags & ~(uint32_t)PAGE_NESTED) == 0);
+    CHECK((scan->flags & ~(uint32_t)(PAGE_NESTED | PAGE_ENDS_OVERDUE)) == 0);
+    CHECK(scan->beat_ns <= now_ns);
     CHECK(scan->waiting <= PAGE_ACCEPTORS);
     for (unsigned i = 0; i < PAGE_STATES; i++) {
         connections += scan->numbers[i];
@@ -33,7 +34,8 @@ static inline void check_same(const struct page_scan *a, const struct page_scan 
 {
     CHECK(a->valid == b->valid && a->attached_pid == b->attached_pid && a->accepted_pid == b->accepted_pid);
     CHECK(a->accepted_ns == b->accepted_ns && a->requests == b->requests);
-    CHECK(a->overflow == b->overflow && a->drained == b->drained && a->flags == b->flags);
+    CHECK(a->overflow == b->overflow && a->drained == b->drained && a->flags == b->flags &&
+          a->beat_ns == b->beat_ns);
     CHECK(a->unlisted == b->unlisted);
     CHECK(a->waiting == b->waiting && memcmp(a->numbers, b->numbers, sizeof a->numbers) == 0);
     CHECK(memcmp(a->oldest_ns, b->oldest_ns, sizeof a->oldest_ns) == 0);

@@ -99,11 +99,13 @@ static void the_report_is_copied(void **state)
     page.report.unlisted = 20;
     page.report.drained = 17;
     page.report.flags = PAGE_NESTED;
+    page.report.beat_ns = 14;
     page.service[3] = 18;
     look();
     assert_int_equal(scan.attached_pid, 11);
     assert_int_equal(scan.accepted_pid, 12);
     assert_int_equal(scan.accepted_ns, 13);
+    assert_int_equal(scan.beat_ns, 14);
     assert_int_equal(scan.requests, 14);
     assert_int_equal(scan.overflow, 16);
     assert_int_equal(scan.unlisted, 20);
@@ -171,11 +173,12 @@ static void times_unknown_or_to_come_are_now(void **state)
     (void)state;
     connection(0, PAGE_BUSY, 0);
     connection(1, PAGE_CONNECTED, NOW_NS + 1);
-    page.report.accepted_ns = UINT64_MAX;
+    page.report.accepted_ns = page.report.beat_ns = UINT64_MAX;
     look();
     assert_int_equal(scan.oldest_ns[PAGE_BUSY], NOW_NS);
     assert_int_equal(scan.oldest_ns[PAGE_CONNECTED], NOW_NS);
     assert_int_equal(scan.accepted_ns, NOW_NS);
+    assert_int_equal(scan.beat_ns, NOW_NS);
 }
 
 static void what_cannot_be_is_not_believed(void **state)
@@ -206,7 +209,7 @@ static void what_cannot_be_is_not_believed(void **state)
     assert_int_equal(scan.overflow, PAGE_NUMBER_MAX);
     assert_int_equal(scan.unlisted, PAGE_NUMBER_MAX);
     assert_int_equal(scan.drained, PAGE_NUMBER_MAX);
-    assert_int_equal(scan.flags, PAGE_NESTED);
+    assert_int_equal(scan.flags, PAGE_NESTED | PAGE_ENDS_OVERDUE);
 }
 
 static void acceptors_that_wait_are_counted(void **state)

@@ -41,7 +41,6 @@ static void test_no_suggestions(void **state)
     (void)state;
     assert_suggests("", NULL);
     assert_suggests("x", NULL);
-    assert_suggests("app", NULL);
     assert_suggests("max", NULL); /* workers.max or backoff.max? */
     assert_suggests("something_else_entirely", NULL);
     assert_suggests("graceful_timeoutgraceful_timeoutgraceful_timeoutgraceful_timeout", NULL);

@@ -1,0 +1,20 @@
+/* The application: loading it, and the begin and end of its worker. */
+#ifndef FCGIPOOL_POOL_WORKER_HOST_APP_H
+#define FCGIPOOL_POOL_WORKER_HOST_APP_H
+
+#include "pool/worker/host/fcgipool.h"
+
+/* How a worker exits that cannot serve (the numbers are gunicorn's): its `start` has failed; it is no
+ * application that can be loaded. */
+#define APP_EXIT_BOOT 3
+#define APP_EXIT_LOAD 4
+
+/* Loads the shared object at `path`. NULL: it cannot be, and why was printed. */
+const struct fcgipool_app *app_load(const char *path);
+
+/* Calls `start`. Returns whether the worker can serve; if not, that was printed. */
+bool app_start(const struct fcgipool_app *app);
+
+void app_stop(const struct fcgipool_app *app);
+
+#endif
