@@ -114,7 +114,8 @@ static void on_signal(int number)
     signal_count++;
     if (drain_asked()) {
         swap();
-        descriptor_each(DESCRIPTOR_CONNECTION, end_rest);
+        if (!process.hosted)
+            descriptor_each(DESCRIPTOR_CONNECTION, end_rest);
     }
     errno = error;
 }

@@ -301,6 +301,28 @@ def test_idle_kept_connections_hold_up_nobody(worker_class, make_pool):
     assert pool.process.returncode == 0
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_half_a_header_holds_up_nobody(protocol, make_pool):
+    """In a drain; whoever has sent all of it is answered, however long it takes him to send the body."""
+    pool = app(make_pool, "async", protocol=protocol, workers=1, graceful_timeout=600, request_header_timeout=0, timeout=0).up()
+    block = b"CONTENT_LENGTH\x005\0SCGI\x001\0REQUEST_METHOD\0POST\0"
+    whole = str(len(block)).encode() + b":" + block + b",hello" if protocol == "scgi" else fastcgi.encode("POST", "/x", b"hello")
+    with fastcgi.connect(pool.address) as half, fastcgi.connect(pool.address, timeout=30) as slow:
+        half.sendall(whole[:20])
+        slow.sendall(whole[:-5] if protocol == "scgi" else whole[:-8])
+        wait_until(lambda: pool.status()["workers"][0]["requests"] == 1, what="the request whose body is missing")
+        with pool.background("reload") as reload:
+            while half.recv(65536):
+                pass
+            slow.sendall(whole[-5:] if protocol == "scgi" else whole[-8:])
+            answer = b""
+            while piece := slow.recv(65536):
+                answer += piece
+            assert b"hello" in answer
+            assert reload.wait(30) == 0
+    pool.stop()
+
+
 @pytest.mark.parametrize("worker_class", CLASSES)
 def test_drain_of_kept_connections(worker_class, make_pool, make_load):
     """Workers are replaced all the time; what meets the end of a kept connection was not read, and is sent again."""

@@ -1,6 +1,7 @@
 """`fcgipool start` as process 1 of a container: strangers become its children, and signals reach it only because it asks
 for them."""
 
+import contextlib
 import os
 import re
 import signal
@@ -46,7 +47,11 @@ class Container:
 
     def workers(self):
         """Their pids out here, by their pids inside."""
-        return {self.inside(pid): pid for pid in children(self.master)}
+        found = {}
+        for pid in children(self.master):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may have gone by now
+                found[self.inside(pid)] = pid
+        return found
 
     def enter(self, script):
         """Starts a shell in the container, from outside: what it leaves behind becomes process 1's."""

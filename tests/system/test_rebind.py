@@ -457,7 +457,7 @@ def test_back_while_what_waits_is_served(kind, directory, make_pool, make_load):
     old, new = addresses(kind, directory)
     pool = make_pool(listen=old, workers=1).up()
     load = make_load(old, clients=8, requests=8, mix="GET:5?delay=400")
-    pool.wait_status(lambda status: status["queue"]["now"] >= 6, what="a queue")
+    pool.wait_status(lambda status: status["queue"]["now"] == 7, what="a queue")
     pool.write(listen=new)
     pool.send_signal(signal.SIGHUP)
     pool.wait_log(f"new connections at {old} are refused")

@@ -69,7 +69,7 @@ static void look_after_connections(struct async *async, uint64_t now_ns)
 {
     for (struct connection *connection = async->connections, *next; connection; connection = next) {
         next = connection->next;
-        if (async->ending && connection_rests(connection) && now_ns > connection->rests_ns + REST_NS)
+        if (async->ending && !connection_has_request(connection) && now_ns > connection->rests_ns + REST_NS)
             connection_retire(connection);
         else
             connection_look_after(connection, now_ns, timeout_ns(async));

@@ -42,7 +42,7 @@ static void set_reading(struct connection *connection)
 {
     struct ev_loop *loop = connection->async->loop;
     size_t limit = ev_is_active(&connection->readable) ? UNSENT_MAX : UNSENT_LOW;
-    bool reads = !connection->is_dead && !connection->deaf && !connection->has_much &&
+    bool reads = !connection->is_dead && !connection->deaf && !connection->holders &&
                  (connection->shut || unsent(connection) <= limit);
     if (reads)
         ev_io_start(loop, &connection->readable);
@@ -168,11 +168,11 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* ---- receiving ---- */
 
-void connection_hold(struct connection *connection, bool has_much)
+void connection_hold(struct connection *connection, bool holds)
 {
-    connection->has_much = has_much;
+    connection->holders += holds ? 1 : -1U;
     set_reading(connection);
-    if (has_much)
+    if (holds)
         async_ticks(connection->async);
 }
 
@@ -189,6 +189,27 @@ bool connection_rests(const struct connection *connection)
     return !connection->exchanges && !connection->shut && unsent(connection) == 0;
 }
 
+bool connection_has_request(const struct connection *connection)
+{
+    for (const struct exchange *exchange = connection->exchanges; exchange; exchange = exchange->next_here)
+        if (exchange->since_ns)
+            return true;
+    return connection->shut || unsent(connection) > 0;
+}
+
+/* The rest of these will not come. */
+static void abort_incomplete(struct connection *connection)
+{
+    struct exchange *exchange = connection->exchanges;
+    while (exchange) {
+        bool incomplete = !exchange->body.complete;
+        if (incomplete)
+            exchange_abort(exchange);
+        exchange =
+            incomplete ? connection->exchanges : exchange->next_here; /* others may have gone with it */
+    }
+}
+
 /* What is left to be answered is. The library takes a look at a connection that rests for a wait for the next
  * one: so whether the client has hung up is asked last. */
 static void hear_end(struct connection *connection)
@@ -201,6 +222,7 @@ static void hear_end(struct connection *connection)
     }
     connection->deaf = true;
     set_reading(connection);
+    abort_incomplete(connection);
 }
 
 void connection_retire(struct connection *connection)
@@ -213,11 +235,16 @@ void connection_retire(struct connection *connection)
 
 void connection_look_after(struct connection *connection, uint64_t now_ns, uint64_t patience_ns)
 {
+    /* It may be able to take something long before the loop is told of it. */
+    if (ev_is_active(&connection->writable))
+        connection_send(connection);
+    if (connection->is_dead)
+        return;
     bool waits = ev_is_active(&connection->writable);
     bool too_long = waits && patience_ns && now_ns > connection->sent_ns + patience_ns;
     if (too_long)
         fcgipool_log("a connection is closed: its client has read nothing for longer than timeout");
-    if (too_long || ((waits || connection->has_much) && has_hung_up(connection)))
+    if (too_long || ((waits || connection->holders || connection->deaf) && has_hung_up(connection)))
         connection_close(connection);
 }
 

@@ -34,10 +34,10 @@ struct connection {
     struct connection *next, **at;
     struct connection *next_dirty, *next_dead;
     bool is_dirty, is_dead;
-    bool shut;     /* nothing is sent any more: what still comes is thrown away */
-    bool deaf;     /* nothing comes any more; it is closed when all is answered */
-    bool retired;  /* we have ended its reading, when it had rested */
-    bool has_much; /* a body that nobody reads: nothing more is received */
+    bool shut;        /* nothing is sent any more: what still comes is thrown away */
+    bool deaf;        /* nothing comes any more; it is closed when all is answered */
+    bool retired;     /* we have ended its reading, when it had rested */
+    unsigned holders; /* requests whose bodies nobody reads: nothing more is received */
     struct buffer out;
     uint64_t written, sent;     /* bytes, ever */
     uint64_t sent_ns;           /* when something was, or all is */
@@ -67,13 +67,16 @@ void connection_send(struct connection *connection);
 /* At once; the requests on it are aborted. */
 void connection_close(struct connection *connection);
 
-/* Somebody has enough of his body, or not any more. */
-void connection_hold(struct connection *connection, bool has_much);
+/* One more has enough of his body, or one less. */
+void connection_hold(struct connection *connection, bool holds);
 
 /* No request is in hand, and nothing is left to be sent. */
 bool connection_rests(const struct connection *connection);
 
-/* One that rests is closed; but for a request that has come this moment, which is answered first. */
+/* A whole one is in hand, or its answer is not yet sent. */
+bool connection_has_request(const struct connection *connection);
+
+/* One that has none is closed; but for a request that has come this moment, which is answered first. */
 void connection_retire(struct connection *connection);
 
 /* Closes it when its client has gone without anybody hearing of it, or has read nothing for `patience_ns` (0:

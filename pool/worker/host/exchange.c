@@ -55,6 +55,15 @@ static void leave_hand(struct exchange *exchange)
     exchange->since_ns = 0;
 }
 
+/* It has more of its body than it reads, or not any more. */
+static void hold(struct exchange *exchange, bool holds)
+{
+    if (exchange->holds == holds)
+        return;
+    exchange->holds = holds;
+    connection_hold(exchange->connection, holds);
+}
+
 /* Nothing more of it is on the wire. */
 static void leave_connection(struct exchange *exchange)
 {
@@ -63,7 +72,7 @@ static void leave_connection(struct exchange *exchange)
     if (exchange->next_here)
         exchange->next_here->at_here = exchange->at_here;
     exchange->connection->rests_ns = async_now();
-    connection_hold(exchange->connection, false);
+    hold(exchange, false);
     exchange->connection = NULL;
 }
 
@@ -186,7 +195,7 @@ static void call_back(struct exchange *exchange)
         request_tell_sent(&exchange->request);
     if (!exchange->request.finished && has_news(exchange))
         request_tell_body(&exchange->request);
-    if (!exchange->request.finished && has_news(exchange))
+    if (!exchange->request.finished && exchange->connection && has_news(exchange))
         wait_for_turn(exchange);
     leave(exchange);
 }
@@ -242,7 +251,7 @@ void exchange_body(struct exchange *exchange, struct bytes piece)
         return;
     }
     if (exchange->served && exchange->body.unread > EXCHANGE_UNREAD)
-        connection_hold(exchange->connection, true);
+        hold(exchange, true);
     if (exchange->served && has_news(exchange))
         wait_for_turn(exchange);
 }
@@ -308,7 +317,7 @@ static ssize_t read_body(struct fcgipool_request *request, void *ret_bytes, size
     struct exchange *exchange = exchange_of(request);
     ssize_t done = body_read(&exchange->body, ret_bytes, size);
     if (exchange->connection && exchange->body.unread <= EXCHANGE_UNREAD / 2)
-        connection_hold(exchange->connection, false);
+        hold(exchange, false);
     return done;
 }
 
@@ -320,6 +329,8 @@ static int write_answer(struct fcgipool_request *request, struct bytes bytes)
     buffer_add(&exchange->out, bytes);
     if (exchange->out.length >= EXCHANGE_KEPT)
         send_kept(exchange);
+    else if (exchange->depth == 0) /* from a watcher of the application's */
+        send_awaited(exchange);
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct exchange {
     bool is_authorizer;
     bool served; /* the application has it */
     bool complained;
+    bool holds;                            /* the connection, for its body is not read */
     bool is_waiting;                       /* it is in async->waiting */
     unsigned depth;                        /* calls of the application for it, that are under way */
     struct exchange *next, **at;           /* in hand */

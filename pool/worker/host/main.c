@@ -27,6 +27,7 @@ int main(int argc, char **argv)
         served = async_run(app, &options);
     else
         blocking_run(app, &options);
+    signal(SIGTERM, SIG_IGN); /* it ends by itself by now */
     app_stop(app);
     return served ? 0 : APP_EXIT_BOOT;
 }

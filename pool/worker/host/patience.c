@@ -9,9 +9,9 @@
 bool patience_has(int error)
 {
     static const struct timespec pause = {.tv_nsec = SHORTAGE_NS};
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EAGAIN) {
         (void)nanosleep(&pause, NULL);
         return true;
     }
-    return error == EINTR || error == ECONNABORTED || error == EPROTO || error == EAGAIN;
+    return error == EINTR || error == ECONNABORTED || error == EPROTO;
 }

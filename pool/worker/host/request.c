@@ -41,10 +41,10 @@ bool fcgipool_is_authorizer(const struct fcgipool_request *request)
 
 ssize_t fcgipool_read(struct fcgipool_request *request, void *ret_bytes, size_t size)
 {
-    if (request->aborted)
-        return -ECONNABORTED;
-    ssize_t done = request->is_authorizer ? 0 : request->lane->read(request, ret_bytes, size);
-    request->body_over = request->body_over || (done == 0 && size > 0);
+    ssize_t done = request->aborted         ? -ECONNABORTED
+                   : request->is_authorizer ? 0
+                                            : request->lane->read(request, ret_bytes, size);
+    request->body_over = request->body_over || (size > 0 && done <= 0 && done != -EAGAIN);
     return done;
 }
 

@@ -35,7 +35,7 @@ struct fcgipool_request {
     struct post_box *box; /* of the loop in which it lives; borrowed; NULL: there is none yet */
     void *data;
     bool deferred, finished, aborted;
-    bool body_over; /* the application has read its end */
+    bool body_over; /* the application has read its end, or that there is none any more */
     bool head_out;
     int status; /* 0: not set */
     struct buffer head;
