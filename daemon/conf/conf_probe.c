@@ -76,8 +76,8 @@ void conf_probe(struct conf *conf, struct problems *problems)
         conf_warn(conf, problems, SETTING_ID_CHDIR, "the workers' user (uid %u) cannot enter %s", become->uid,
                   directory);
     else if (found.finding == FOUND_NO_PROGRAM)
-        conf_warn(conf, problems, SETTING_ID_COMMAND, "the workers' user (uid %u) cannot execute %s",
-                  become->uid, program);
+        conf_warn(conf, problems, conf_given(conf, SETTING_ID_APP) ? SETTING_ID_APP : SETTING_ID_COMMAND,
+                  "the workers' user (uid %u) cannot execute %s", become->uid, program);
     else if (found.finding != FOUND_GOOD)
         conf_warn(conf, problems, conf->changes_user ? SETTING_ID_USER : SETTING_ID_GROUP,
                   "workers cannot be started with uid %u and gid %u: %s: %s", become->uid, become->gid,

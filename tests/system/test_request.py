@@ -87,16 +87,20 @@ def ask(directory):
         server.close()
 
 
+def variables_of(received):
+    """Of a request over SCGI."""
+    size, _, rest = received.partition(b":")
+    words = rest[:int(size) - 1].decode().split("\0")
+    variables = dict(zip(words[::2], words[1::2]))
+    assert len(variables) * 2 == len(words), words
+    return variables
+
+
 def test_scgi_request_to_the_byte(ask):
     command, received = ask("scgi", PAGE, "--uri", "/a/b?c=d", "--param", "X=y", "--body", "-", stdin="12345")
     assert (command.returncode, command.stdout, command.stderr) == (0, "hello", "")
-    size, _, rest = received.partition(b":")
-    block, body = rest[:int(size)], rest[int(size):]
-    assert body == b",12345"
-    assert block.startswith(b"CONTENT_LENGTH\x005\x00") and block.endswith(b"\0")
-    words = block[:-1].decode().split("\0")
-    variables = dict(zip(words[::2], words[1::2]))
-    assert len(variables) * 2 == len(words), words
+    assert received.endswith(b"\0,12345") and received.partition(b":")[2].startswith(b"CONTENT_LENGTH\x005\x00")
+    variables = variables_of(received)
     assert variables["SCGI"] == "1" and variables["X"] == "y"
     assert variables["REQUEST_METHOD"] == "POST" and variables["REQUEST_URI"] == "/a/b?c=d"
     assert variables["SCRIPT_NAME"] == "/a/b" and variables["QUERY_STRING"] == "c=d"
@@ -106,13 +110,6 @@ def test_scgi_request_without_a_body_has_length_0(ask):
     _, received = ask("scgi", PAGE)
     assert received.partition(b":")[2].startswith(b"CONTENT_LENGTH\x000\x00")
     assert received.endswith(b"\0,")
-
-
-def variables_of(received):
-    """Of a request over SCGI."""
-    size, _, rest = received.partition(b":")
-    words = rest[:int(size) - 1].decode().split("\0")
-    return dict(zip(words[::2], words[1::2]))
 
 
 def test_headers_of_a_client(ask):

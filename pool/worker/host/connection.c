@@ -28,13 +28,14 @@ static void wait_to_send(struct connection *connection, bool waits)
     struct async *async = connection->async;
     if (waits == (ev_is_active(&connection->writable) != 0))
         return;
-    if (waits)
-        ev_io_start(async->loop, &connection->writable);
-    else
-        ev_io_stop(async->loop, &connection->writable);
     async->sending += waits ? 1 : -1U;
-    if (waits)
-        async_ticks(async);
+    if (!waits) {
+        ev_io_stop(async->loop, &connection->writable);
+        return;
+    }
+    ev_io_start(async->loop, &connection->writable);
+    connection->sent_ns = async_now(); /* from now on he is waited for */
+    async_ticks(async);
 }
 
 /* Reading may go on, or has to wait. */
@@ -270,7 +271,7 @@ void connection_open(struct async *async, int fd)
     struct connection *connection = (struct connection *)buffer_must(calloc(1, sizeof *connection));
     connection->async = async;
     connection->fd = fd;
-    connection->rests_ns = connection->sent_ns = async_now();
+    connection->rests_ns = async_now();
     ev_io_init(&connection->readable, on_readable, fd, EV_READ);
     ev_io_init(&connection->writable, on_writable, fd, EV_WRITE);
     ev_init(&connection->linger, on_linger);

@@ -40,7 +40,7 @@ struct connection {
     unsigned holders; /* requests whose bodies nobody reads: nothing more is received */
     struct buffer out;
     uint64_t written, sent;     /* bytes, ever */
-    uint64_t sent_ns;           /* when something was, or all is */
+    uint64_t sent_ns;           /* while more is to be sent than can be: when something was last */
     uint64_t rests_ns;          /* since when no request is in hand */
     struct exchange *exchanges; /* whose answer has not ended */
     union {
@@ -51,7 +51,7 @@ struct connection {
         struct {
             struct scgi_decoder decoder;
             uint64_t body_left;
-            bool has_header, answered;
+            bool has_header;
         } scgi;
     };
 };
@@ -80,7 +80,7 @@ bool connection_has_request(const struct connection *connection);
 void connection_retire(struct connection *connection);
 
 /* Closes it when its client has gone without anybody hearing of it, or has read nothing for `patience_ns` (0:
- * any time will do). For all that have something to be sent, or are held. */
+ * any time will do). */
 void connection_look_after(struct connection *connection, uint64_t now_ns, uint64_t patience_ns);
 
 /* Frees those that are closed. */

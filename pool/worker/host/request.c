@@ -164,32 +164,36 @@ int fcgipool_flush(struct fcgipool_request *request)
     return result ? result : request->lane->flush(request);
 }
 
-void fcgipool_error(struct fcgipool_request *request, const char *format, ...)
+/* A whole line at a time: to the web server, or, without a request, to the pool's log, where lines of threads
+ * are not to be mixed. */
+__attribute__((format(printf, 2, 0))) static void complain(struct fcgipool_request *request,
+                                                           const char *format, va_list arguments)
 {
     char small[1024];
     size_t length;
-    va_list arguments;
-    va_start(arguments, format);
     char *text = format_text(small, sizeof small, format, arguments, &length);
-    va_end(arguments);
-    if (!request->aborted)
+    if (!request)
+        fprintf(stderr, "%s\n", text);
+    else if (!request->aborted)
         request->lane->complain(request, (struct bytes){(const uint8_t *)text, length});
     if (text != small)
         free(text);
 }
 
-/* In one piece, so that lines of threads are not mixed. */
-void fcgipool_log(const char *format, ...)
+void fcgipool_error(struct fcgipool_request *request, const char *format, ...)
 {
-    char small[1024];
-    size_t length;
     va_list arguments;
     va_start(arguments, format);
-    char *text = format_text(small, sizeof small, format, arguments, &length);
+    complain(request, format, arguments);
     va_end(arguments);
-    fprintf(stderr, "%s\n", text);
-    if (text != small)
-        free(text);
+}
+
+void fcgipool_log(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    complain(NULL, format, arguments);
+    va_end(arguments);
 }
 
 /* ---- later ---- */
