@@ -5,10 +5,8 @@
 #include "daemon/base/memory.h"
 #include "daemon/kernel/adopt.h"
 #include "daemon/kernel/path_lock.h"
-#include "daemon/kernel/proc.h"
 #include "daemon/master.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,22 +94,6 @@ void orphans_names(const struct orphans *orphans, char *ret_text, size_t size)
 
 /* ---- retiring ---- */
 
-static bool is_process(pid_t pid, uint64_t start)
-{
-    uint64_t found;
-    return proc_start(pid, &found) == 0 && found == start;
-}
-
-/* The number may be somebody else's by now. */
-static bool is_still(const struct orphan *orphan)
-{
-    pid_t group = orphan->retirement.group;
-    uint64_t found;
-    if (orphan->start == 0)
-        return is_process(orphan->witness, orphan->witness_start) && getpgid(orphan->witness) == group;
-    return proc_start(group, &found) != 0 || found == orphan->start;
-}
-
 static void forget(struct master *master, struct orphan *orphan)
 {
     orphan->gone = true;
@@ -119,38 +101,6 @@ static void forget(struct master *master, struct orphan *orphan)
     output_stop(orphan->output, master->loop);
     orphan->output = NULL;
     master_note(master, state_drop(&master->state, orphan->retirement.group, orphan->start));
-}
-
-static int is_inode(pid_t pid, int fd, uint64_t inode, void *context)
-{
-    (void)pid, (void)fd;
-    return inode == *(const uint64_t *)context;
-}
-
-/* Of a group without its leader, when the member by which it was known has gone. */
-static void find_witness(struct orphan *orphan, const struct proc_entry *members, size_t count,
-                         const struct listener *former)
-{
-    uint64_t inode = former->inode;
-    for (size_t i = 0; i < count; i++) {
-        if (proc_each_socket(members[i].pid, is_inode, &inode) > 0 &&
-            proc_start(members[i].pid, &orphan->witness_start) == 0) {
-            orphan->witness = members[i].pid;
-            return;
-        }
-    }
-}
-
-static bool lives(const struct orphans *orphans, struct orphan *orphan, const struct proc_table *table)
-{
-    const struct proc_entry *members;
-    size_t count = proc_table_group(table, orphan->retirement.group, &members);
-    bool living = false;
-    for (size_t i = 0; i < count && !living; i++)
-        living = !proc_ended(members[i].pid);
-    if (living && orphan->start == 0 && !is_still(orphan))
-        find_witness(orphan, members, count, &orphans->formers[orphan->former]);
-    return living && is_still(orphan);
 }
 
 /* They are nobody's children here, so their end is seen in /proc only. The number of a group is not given
@@ -164,12 +114,13 @@ static void forget_gone(struct master *master, int64_t now_ms)
     if (proc_table_read(&table) != 0)
         return;
     for (size_t i = 0; i < orphans->count; i++)
-        if (!orphans->items[i].gone && !lives(orphans, &orphans->items[i], &table))
+        if (!orphans->items[i].gone &&
+            !orphan_lives(&orphans->items[i], &table, &orphans->formers[orphans->items[i].former]))
             forget(master, &orphans->items[i]);
     proc_table_fini(&table);
 }
 
-/* Somebody was killed. */
+/* Somebody has left, or was killed. */
 static void look_soon(struct orphans *orphans)
 {
     orphans->look_ms = LOOK_MIN_MS;
@@ -177,26 +128,31 @@ static void look_soon(struct orphans *orphans)
 }
 
 /* Those who accept from one socket. Returns the delay to the next look. */
-static int retire_of(struct orphans *orphans, size_t former, bool stopping, struct retirement **retirements)
+static int retire_of(struct orphans *orphans, size_t former, bool stopping, struct retirement **unseen)
 {
     const struct listener *listener = &orphans->formers[former];
-    size_t count = 0;
-    for (size_t i = 0; i < orphans->count; i++) {
-        struct orphan *orphan = &orphans->items[i];
-        if (!orphan->gone && orphan->former == former && orphan->retirement.phase != RETIREMENT_DONE &&
-            is_still(orphan))
-            retirements[count++] = &orphan->retirement;
-    }
-    if (count == 0)
-        return LOOK_MAX_MS;
+    size_t unseen_count = 0;
     /* What waits in a queue is reset when the last who could accept it goes; in ours it waits for others, as
      * it does in one that others keep. */
     bool kept = listener->foreign || (former == 0 && orphans->shared && !stopping);
+    if (!is_used(orphans, former))
+        return LOOK_MAX_MS;
     if (!kept && !listener_is_empty(listener))
         return QUEUE_MS;
-    int delay_ms = retire_tick(retirements, count, listener, clock_now_ms());
-    for (size_t i = 0; i < count; i++)
-        if (retirements[i]->phase == RETIREMENT_DONE)
+    for (size_t i = 0; i < orphans->count; i++) {
+        struct orphan *orphan = &orphans->items[i];
+        bool headless = orphan->retirement.headless;
+        if (orphan->gone || orphan->former != former || orphan->retirement.phase == RETIREMENT_DONE ||
+            !orphan_is_still(orphan))
+            continue;
+        if (!orphan_drain(orphan, listener, clock_now_ms()))
+            unseen[unseen_count++] = &orphan->retirement;
+        if (headless != orphan->retirement.headless)
+            look_soon(orphans);
+    }
+    int delay_ms = retire_tick(unseen, unseen_count, listener, clock_now_ms());
+    for (size_t i = 0; i < unseen_count; i++)
+        if (unseen[i]->phase == RETIREMENT_DONE)
             look_soon(orphans);
     return delay_ms >= 0 && delay_ms < QUEUE_MS ? delay_ms : QUEUE_MS;
 }
@@ -205,13 +161,13 @@ static int retire(struct master *master)
 {
     struct orphans *orphans = &master->orphans;
     bool stopping = master->policy.state >= POOL_STOPPING && !master_shares_listener(master);
-    struct retirement **retirements = calloc(orphans->count, sizeof(struct retirement *));
+    struct retirement **unseen = memory_must(calloc(orphans->count, sizeof(struct retirement *)));
     int next_ms = LOOK_MAX_MS;
-    for (size_t i = 0; retirements && i < orphans->former_count; i++) {
-        int delay_ms = retire_of(orphans, i, stopping, retirements);
+    for (size_t i = 0; i < orphans->former_count; i++) {
+        int delay_ms = retire_of(orphans, i, stopping, unseen);
         next_ms = delay_ms < next_ms ? delay_ms : next_ms;
     }
-    free(retirements);
+    free(unseen);
     return next_ms;
 }
 
@@ -220,7 +176,7 @@ static void kill_all(struct master *master, const char *why)
     struct orphans *orphans = &master->orphans;
     for (size_t i = 0; i < orphans->count; i++) {
         struct orphan *orphan = &orphans->items[i];
-        if (orphan->gone || orphan->retirement.phase == RETIREMENT_DONE || !is_still(orphan))
+        if (orphan->gone || orphan->retirement.phase == RETIREMENT_DONE || !orphan_is_still(orphan))
             continue;
         log_warning("worker pid %ld of a former master is killed: %s", (long)orphan->retirement.group, why);
         (void)kill(-orphan->retirement.group, SIGKILL);
@@ -308,18 +264,6 @@ static void read_output(struct master *master, struct orphan *orphan)
         output_start(orphan->output, master->loop, pid);
 }
 
-/* Its master may have died while it was halted, or confined to one processor (see retire); on another one we
- * could not watch it. */
-static void let_run(const struct orphan *orphan)
-{
-    cpu_set_t theirs, ours;
-    if (orphan->start && sched_getaffinity(orphan->retirement.group, sizeof theirs, &theirs) == 0 &&
-        CPU_COUNT(&theirs) == 1 && sched_getaffinity(0, sizeof ours, &ours) == 0)
-        (void)sched_setaffinity(orphan->retirement.group, sizeof ours, &ours);
-    if (is_still(orphan))
-        (void)kill(-orphan->retirement.group, SIGCONT);
-}
-
 void orphans_start(struct master *master)
 {
     struct orphans *orphans = &master->orphans;
@@ -344,7 +288,7 @@ void orphans_start(struct master *master)
                                 : "finish what they have and what waits for them",
                 names);
     for (size_t i = 0; i < orphans->count; i++) {
-        let_run(&orphans->items[i]);
+        orphan_run(&orphans->items[i]);
         read_output(master, &orphans->items[i]);
     }
     orphans->look_ms = LOOK_MAX_MS;
@@ -398,7 +342,7 @@ void orphans_fini(struct master *master)
     ev_timer_stop(master->loop, &orphans->timer);
     for (size_t i = 0; i < orphans->count; i++) {
         if (!orphans->items[i].gone && orphans->items[i].retirement.phase == RETIREMENT_HALT &&
-            is_still(&orphans->items[i]))
+            orphan_is_still(&orphans->items[i]))
             retire_cancel(&orphans->items[i].retirement);
         output_stop(orphans->items[i].output, master->loop);
     }

@@ -1,33 +1,21 @@
 /*
  * Orphans: workers that have outlived their master, which died (kill -9, out of memory, a bug). They go on
  * serving. The next master finds them by the state file, takes the listening socket over from them where the
- * kernel lets it, starts workers of its own, and then retires the orphans as it does its own: each when it
- * has no request in hand, up to graceful_timeout. Where the socket could not be taken over, they first serve
- * what still waits in the old one's queue.
+ * kernel lets it, starts workers of its own, and then retires the orphans as it does its own: by their pages
+ * where the kernel lets it, else each when it is seen without a request, up to graceful_timeout. Where the
+ * socket could not be taken over, they first serve what still waits in the old one's queue.
  */
 #ifndef FCGIPOOL_DAEMON_ORPHANS_H
 #define FCGIPOOL_DAEMON_ORPHANS_H
 
 #include "daemon/base/problem.h"
 #include "daemon/kernel/listener.h"
-#include "daemon/kernel/retire.h"
 #include "daemon/kernel/state.h"
-#include "daemon/output.h"
+#include "daemon/orphan.h"
 
 #include <ev.h>
 
 struct master;
-
-/* A process group, named as a worker is by its leader. */
-struct orphan {
-    uint64_t start; /* of the leader; 0: it had ended before */
-    pid_t witness;  /* then: a member that holds the socket, for the number may be given away */
-    uint64_t witness_start;
-    size_t former;                /* index of the socket that it accepts from */
-    struct retirement retirement; /* its group names the orphan */
-    struct output *output;        /* owned; NULL where the pipe could not be had */
-    bool gone;
-};
 
 struct orphans {
     struct orphan *items; /* owned */

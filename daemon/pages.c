@@ -66,7 +66,7 @@ static int new_page(const struct listener *listener, uint64_t incarnation, const
     struct stat status;
     if (fstat(listener->fd, &status) != 0)
         return -errno;
-    int result = shared_memory_new("fcgipool-page", PAGE_BYTES, &memory, ret_fd);
+    int result = shared_memory_new(PAGES_NAME, PAGE_BYTES, &memory, ret_fd);
     if (result)
         return result;
     struct page *page = memory;

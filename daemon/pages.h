@@ -13,6 +13,9 @@
 
 #define PAGES_LIBRARY "libfcgipool_preload.so"
 
+/* Of the memfd, by which it is found in the memory of a worker. */
+#define PAGES_NAME "fcgipool-page"
+
 struct pages {
     char library[PATH_MAX]; /* "": none, all workers are observed by the kernel way */
     struct page_pool *pool; /* mapped; NULL: as above */

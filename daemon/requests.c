@@ -3,7 +3,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kernel/hangup.h"
-#include "daemon/kernel/proc.h"
+#include "daemon/lead_out.h"
 #include "daemon/load.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
@@ -54,35 +54,14 @@ static bool is_over(struct glance *glance, uint64_t begun_ns, int64_t limit_ms, 
 
 /* ---- one worker ---- */
 
-struct group {
-    pid_t leader;
-    bool leader_lives; /* as far as the master has heard */
-};
-
-/* A row tells a pid that may be anybody's, or of a process that has died and left the row behind. */
-static bool is_member(int32_t pid, void *context)
-{
-    const struct group *group = context;
-    if (pid == group->leader && group->leader_lives)
-        return true;
-    return pid > 0 && getpgid(pid) == group->leader && !proc_ended(pid);
-}
-
-static void read_rows(const struct worker *worker, bool leader_lives, struct page_view *ret_view)
-{
-    struct group group = {.leader = worker->pid, .leader_lives = leader_lives};
-    page_read(worker->page, (uint64_t)clock_now_ns(), ret_view);
-    page_view_filter(ret_view, is_member, &group);
-}
-
 void requests_read(const struct worker *worker, struct page_view *ret_view)
 {
-    read_rows(worker, false, ret_view);
+    lead_out_read(worker->page, worker->pid, false, ret_view);
 }
 
 void requests_glance(const struct worker *worker, struct page_view *ret_view)
 {
-    read_rows(worker, !worker->headless, ret_view);
+    lead_out_read(worker->page, worker->pid, !worker->headless, ret_view);
 }
 
 static const char *shown(const char *text)

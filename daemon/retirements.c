@@ -3,66 +3,30 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/memory.h"
-#include "daemon/kernel/look.h"
+#include "daemon/lead_out.h"
 #include "daemon/master.h"
 #include "daemon/reap.h"
-#include "daemon/requests.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* Workers wake the master when they are free to go; looks between are for those that need to be told twice.
  */
 #define DRAIN_LOOK_MS 20
 
-/* To those who wait for a connection, or for a request on a kept one, and to nobody else of the group. */
-static void wake(const struct page_view *view)
-{
-    for (uint32_t i = 0; i < view->acceptor_count; i++)
-        if (view->acceptors[i].waiting)
-            (void)syscall(SYS_tgkill, view->acceptors[i].pid, view->acceptors[i].tid, PAGE_DRAIN_SIGNAL);
-    for (uint32_t i = 0; i < view->connection_count; i++)
-        if (view->connections[i].state == PAGE_KEPT)
-            (void)syscall(SYS_tgkill, view->connections[i].pid, view->connections[i].tid, PAGE_DRAIN_SIGNAL);
-}
-
-/* Whether somebody of the group has a connection in hand, seen by the library or not. */
-static bool holds_connections(const struct worker *worker)
-{
-    __attribute__((cleanup(look_fini))) struct look look = {.listener = worker->listener};
-    struct look_hold hold;
-    look_once(&look);
-    return look_holds(&look, worker->pid, true, &hold) > 0;
-}
-
 /* Returns whether it goes on by its page. */
 static bool drain(struct master *master, uint32_t slot, int64_t now_ms)
 {
     struct worker *worker = &master->workers[slot];
-    struct page_view view;
     if (!worker_tells(worker) || worker->headless || worker->retirement.phase == RETIREMENT_HALT)
         return false;
     bool before = worker->drain.given_up;
-    requests_read(worker, &view);
-    switch (drain_look(&worker->drain, &view.scan, now_ms)) {
-    case DRAIN_WAIT:
-        break;
-    case DRAIN_WAKE:
-        wake(&view);
-        break;
-    case DRAIN_END:
-        if (!holds_connections(worker))
-            (void)kill(-worker->pid, SIGTERM);
-        break;
-    case DRAIN_GIVE_UP:
-        if (!before)
-            log_info("worker %u pid %ld does not leave by itself: it is watched from outside", slot,
-                     (long)worker->pid);
-        return false;
-    }
-    return true;
+    if (lead_out(&worker->drain, worker->page, worker->pid, worker->listener, now_ms) != DRAIN_GIVE_UP)
+        return true;
+    if (!before)
+        log_info("worker %u pid %ld does not leave by itself: it is watched from outside", slot,
+                 (long)worker->pid);
+    return false;
 }
 
 /* ---- groups without a leader ---- */
@@ -82,7 +46,7 @@ static void bury_group(struct master *master, uint32_t slot)
 bool retirements_go_on(struct master *master, uint32_t slot)
 {
     struct worker *worker = &master->workers[slot];
-    if (master->policy.slots[slot].state != SLOT_RETIRING || !holds_connections(worker))
+    if (master->policy.slots[slot].state != SLOT_RETIRING || !lead_out_holds(worker->pid, worker->listener))
         return false;
     worker->headless = true;
     worker->retirement = (struct retirement){.group = worker->pid, .headless = true};

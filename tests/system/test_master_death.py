@@ -83,18 +83,19 @@ def state_file(pool):
     return Path(pool.control_path + ".state")
 
 
-@pytest.mark.parametrize("kind, listen", [(kind, listen) for kind in ["fcgx", "perl", "php", "fcgiwrap"]
-                                          for listen in ("unix", "v4")]
-                         + [("fcgx", "v6"), ("fcgx", "any"), ("fcgx", "abstract"), ("epoll", "unix")])
-def test_death_under_load(kind, listen, directory, make_pool, make_load, record_property):
+@pytest.mark.parametrize("kind, listen, observe",
+                         [(kind, listen, "auto") for kind in ["fcgx", "perl", "php", "fcgiwrap"] for listen in ("unix", "v4")]
+                         + [("fcgx", listen, "auto") for listen in ("v6", "any", "abstract")]
+                         + [(kind, "unix", "auto") for kind in ("epoll", "threads")]
+                         + [(kind, "unix", "kernel") for kind in ("fcgx", "perl", "epoll")])
+def test_death_under_load(kind, listen, observe, directory, make_pool, make_load, record_property):
     """Clients never pause: what was taken is answered, and after the next start nobody is refused."""
     command, script = kinds.command(kind)
     environment = {"PHP_FCGI_CHILDREN": "2"} if kind == "php" else {}
     address = listens(listen, directory)
-    pool = make_pool(listen=address, command=command, workers=2, env=environment, graceful_timeout=60).up()
-    # A group of processes that all have work all the time is never without: that is documented.
-    clients = 3 if kind == "php" else 12
-    load = make_load(target(address), clients=clients, script=script, mix=MIX)
+    pool = make_pool(listen=address, command=command, workers=2, env=environment, observe=observe,
+                     graceful_timeout=60).up()
+    load = make_load(target(address), clients=12, script=script, mix=MIX)
     load.wait_ok(40)
     slowest = 0
     for turn in range(build.count(2, 8)):
