@@ -8,12 +8,8 @@ the build directory.
 """
 
 import argparse
-import contextlib
 import json
-import math
 import os
-import random
-import re
 import shutil
 import signal
 import statistics
@@ -25,10 +21,12 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
-from kit import build, fastcgi, kinds, processes  # noqa: E402
+from kit import build, fastcgi, kinds  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
-from kit.pool import Pool, environment_of  # noqa: E402
+from kit.pool import Pool  # noqa: E402
 from kit.wait import wait_until  # noqa: E402
+from measure import each_request, interval  # noqa: E402
+from servers import Bare, wait_for_end  # noqa: E402
 
 # The lower bound that is promised for the ratio.
 PROMISED = {"direct": 0.97, "nginx": 0.99}
@@ -39,57 +37,6 @@ SLICE_MS = 50
 ROUNDS, PAIRS = 20, 40
 # One worker has a processor to itself, and its clients another: who wakes whom where is worth more than what we look for.
 APART = (["taskset", "-c", "0"], ["taskset", "-c", "1"])
-
-
-# As under fcgipool, where php-cgi with children cannot make a session of its own: to each of those Linux gives a share
-# of the processors (sched_autogroup), and a session more or less is worth some percent.
-LEADER = [sys.executable, "-c", "import os, signal, sys\n"
-          "signal.signal(signal.SIGPIPE, signal.SIG_DFL), signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
-          "os.setpgid(0, 0), os.execvp(sys.argv[1], sys.argv[1:])"]
-
-
-def is_strace(pid):
-    return processes.command_line(pid).startswith(build.installed("strace"))
-
-
-def wait_for_end(mark, seconds=20):
-    """Children of php-cgi end after it, strace after all, and what counts writes its figures then. Some never end."""
-    with contextlib.suppress(AssertionError):
-        wait_until(lambda: not processes.marked(mark), seconds, "end of all")
-
-
-class Bare:
-    """A worker without fcgipool: spawn-fcgi for one, multiwatch for more, each leading its process group."""
-
-    def __init__(self, directory, command, workers):
-        self.path = directory / "bare.sock"
-        self.address = f"unix:{self.path}"
-        if workers > 1:
-            command = [build.installed("multiwatch"), "-f", str(workers), "--", *LEADER, *command]
-        self.mark = os.urandom(16).hex()
-        self.process = subprocess.Popen(
-            [build.installed("spawn-fcgi"), "-n", "-b", "2048", "-s", str(self.path), "--", *command],
-            env=environment_of(self.mark, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True, cwd=directory)
-        self.patience = 20 if workers == 1 else 0
-
-    def close(self):
-        """HUP first, where one worker may have to write down what was counted: threads of libfcgi stay at a TERM, and
-        multiwatch would wait for ever."""
-        for number in (signal.SIGHUP, signal.SIGKILL) if self.patience else (signal.SIGKILL,):
-            try:
-                os.killpg(self.process.pid, number)
-                self.process.wait(self.patience or 20)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                pass
-        self.process.wait()
-        wait_for_end(self.mark, self.patience)
-        while pids := [pid for pid in processes.marked(self.mark) if not is_strace(pid)]:
-            for pid in pids:  # each has a group of its own, and php-cgi forks again
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        wait_for_end(self.mark)
-        self.path.unlink(missing_ok=True)
 
 
 class Seen:
@@ -122,15 +69,6 @@ def probe(address):
         return None
     except fastcgi.Refused as refused:
         return refused
-
-
-def interval(rounds):
-    """Median of all pair ratios, and a 95 % interval by a bootstrap over rounds and the pairs in them."""
-    dice = random.Random(7)
-    medians = sorted(statistics.median(ratio for each in dice.choices(rounds, k=len(rounds))
-                                       for ratio in dice.choices(each, k=len(each))) for _ in range(2000))
-    middle = statistics.median(ratio for each in rounds for ratio in each)
-    return middle, medians[math.floor(0.025 * len(medians))], medians[math.ceil(0.975 * len(medians)) - 1]
 
 
 LOCATION = """\
@@ -197,60 +135,20 @@ def compare(case, top, options):
     return figures
 
 
-# Instructions and system calls: what N more requests add to a run.
-
-def instructions(directory):
-    """callgrind's total of all processes."""
-    totals = [int(match[1]) for each in directory.glob("callgrind.*")
-              if (match := re.search(r"^(?:totals|summary):\s*(\d+)", each.read_text(errors="replace"), re.M))]
-    return {"instructions": sum(totals)} if totals else {}
-
-
-def calls(directory):
-    """Calls by name, from strace's table."""
-    found = {}
-    for line in (directory / "calls").read_text().splitlines():
-        fields = line.split()
-        if len(fields) >= 5 and fields[3].isdigit() and fields[-1] != "total":
-            found[fields[-1]] = int(fields[3])
-    return found
-
-
-# What fcgiwrap starts is without the library, and so slow under callgrind that fcgiwrap would wait in other steps. (What
-# its child does before that is in no count: a process that becomes another program leaves none.)
-SKIP = "--trace-children-skip=*.cgi"
-COUNTERS = {
-    "callgrind": (lambda directory: [build.installed("valgrind"), "--tool=callgrind", "--trace-children=yes", SKIP,
-                                     f"--callgrind-out-file={directory}/callgrind.%p"], instructions),
-    "strace": (lambda directory: [build.installed("strace"), "-DD", "-f", "-c", "-o", f"{directory}/calls"], calls)}
-
-
-def counted(tool, arm, kind, requests, directory, options):
-    """What one worker has used up after so many requests."""
-    wrap, read = COUNTERS[tool]
+def each(tool, arm, kind, top, options):
+    """What a request costs the one worker."""
     command, script = kinds.command(kind)
-    directory.mkdir()
-    server = start(arm, directory / "server", wrap(directory) + command, 1, options)
-    try:
+
+    def load(server, requests):
         subprocess.run([build.built("tests/load"), "--fastcgi", server.address, "--clients", "1", "--requests",
                         str(requests), "--mix", "GET:10", "--script", script], check=True, stdout=subprocess.DEVNULL)
-    finally:
-        server.close()
-    return wait_until(lambda: read(directory), 30, f"{tool}'s figures")
-
-
-def each_request(tool, kind, top, options):
-    few, many = 20, 520
-    result = {}
-    for arm in ("seen", "bare"):
-        low, high = (counted(tool, arm, kind, number, top / f"{tool}{arm}{kind}{number}", options)
-                     for number in (few, many))
-        result[arm] = {name: (count - low.get(name, 0)) / (many - few) for name, count in high.items()}
-    return result
+    return each_request(tool, lambda directory, wrap: start(arm, directory, wrap + command, 1, options), load,
+                        top / f"{arm}{kind}")
 
 
 def count(kind, top, options):
-    user, system = each_request("callgrind", kind, top, options), each_request("strace", kind, top, options)
+    user, system = ({arm: each(tool, arm, kind, top, options) for arm in ("seen", "bare")}
+                    for tool in ("callgrind", "strace"))
     more = {name: system["seen"].get(name, 0) - system["bare"].get(name, 0)
             for name in sorted({*system["seen"], *system["bare"]})}
     figures = {"worker": kind, "instructions": {arm: user[arm]["instructions"] for arm in user},

@@ -1,13 +1,15 @@
 """The servers that benchmarks compare, each on a unix socket in a directory of its own."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from kit import build, kinds
-from kit.pool import Pool
+from kit import build, kinds, processes
+from kit.pool import Pool, environment_of
 from kit.processes import children
 from kit.wait import wait_until
 
@@ -91,3 +93,54 @@ class Ours:
 
     def close(self):
         self.pool.close()
+
+
+# As under fcgipool, where php-cgi with children cannot make a session of its own: to each of those Linux gives a share
+# of the processors (sched_autogroup), and a session more or less is worth some percent.
+LEADER = [sys.executable, "-c", "import os, signal, sys\n"
+          "signal.signal(signal.SIGPIPE, signal.SIG_DFL), signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+          "os.setpgid(0, 0), os.execvp(sys.argv[1], sys.argv[1:])"]
+
+
+def is_strace(pid):
+    return processes.command_line(pid).startswith(build.installed("strace"))
+
+
+def wait_for_end(mark, seconds=20):
+    """Children of php-cgi end after it, strace after all, and what counts writes its figures then. Some never end."""
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not processes.marked(mark), seconds, "end of all")
+
+
+class Bare:
+    """A worker without fcgipool: spawn-fcgi for one, multiwatch for more, each leading its process group."""
+
+    def __init__(self, directory, command, workers):
+        self.path = directory / "bare.sock"
+        self.address = f"unix:{self.path}"
+        if workers > 1:
+            command = [build.installed("multiwatch"), "-f", str(workers), "--", *LEADER, *command]
+        self.mark = os.urandom(16).hex()
+        self.process = subprocess.Popen(
+            [build.installed("spawn-fcgi"), "-n", "-b", "2048", "-s", str(self.path), "--", *command],
+            env=environment_of(self.mark, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True, cwd=directory)
+        self.patience = 20 if workers == 1 else 0
+
+    def close(self):
+        """HUP first, where one worker may have to write down what was counted: threads of libfcgi stay at a TERM, and
+        multiwatch would wait for ever."""
+        for number in (signal.SIGHUP, signal.SIGKILL) if self.patience else (signal.SIGKILL,):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(self.patience or 20)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                pass
+        self.process.wait()
+        wait_for_end(self.mark, self.patience)
+        while pids := [pid for pid in processes.marked(self.mark) if not is_strace(pid)]:
+            for pid in pids:  # each has a group of its own, and php-cgi forks again
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        wait_for_end(self.mark)
+        self.path.unlink(missing_ok=True)
