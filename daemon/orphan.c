@@ -1,6 +1,8 @@
 /* One worker of a former master; see orphan.h. */
 #include "daemon/orphan.h"
 
+#include "daemon/base/fd.h"
+#include "daemon/base/log.h"
 #include "daemon/kernel/remote.h"
 #include "daemon/lead_out.h"
 #include "daemon/pages.h"
@@ -71,42 +73,57 @@ void orphan_run(const struct orphan *orphan)
 
 /* ---- leading it out ---- */
 
-/* The leader, or who is known of those that it left behind. */
-static pid_t member(const struct orphan *orphan)
+bool orphan_has_lost_leader(struct orphan *orphan)
 {
-    return orphan->start ? orphan->retirement.group : orphan->witness;
+    bool before = orphan->leaderless;
+    orphan->leaderless = before || proc_ended(orphan->retirement.group);
+    return orphan->leaderless && !before;
 }
 
-/* A copy of its page, if that is one as ours are, of a worker that accepts from the socket. Halves of what
- * changes meanwhile do no harm: what a drain goes by is looked at again before it is acted on. */
-static bool read_page(const struct orphan *orphan, const struct listener *former, struct page *ret_page)
+/* One without a leader is known by who holds the socket, which nobody does any more who drains. */
+static void seek_page(struct orphan *orphan)
+{
+    if (!orphan->page_sought && orphan->start)
+        (void)!remote_find(orphan->retirement.group, PAGES_NAME, PAGE_BYTES, &orphan->page);
+    orphan->page_sought = true;
+}
+
+/* A copy of its page, if that is one as ours are, of a worker that accepts from the socket. What changes
+ * meanwhile may be copied half: each word by itself is whole, which is all that a drain goes by. */
+static bool read_page(int memory, uint64_t address, const struct listener *former, struct page *ret_page)
 {
     struct page_scan scan;
-    if (!orphan->page || remote_read(member(orphan), orphan->page, ret_page, sizeof *ret_page) != 0)
+    if (remote_read(memory, address, ret_page, sizeof *ret_page) != 0)
         return false;
     page_scan(ret_page, 0, &scan);
     return scan.valid && scan.accepted_pid != 0 && ret_page->about.listener_inode == former->inode;
 }
 
-static bool tell(const struct orphan *orphan, const struct page *copy)
+/* Who waits is looked at the next time, so that nobody is signalled who could not know of it. */
+static bool tell(int memory, const struct orphan *orphan)
 {
-    uint32_t drain = 1;
-    return copy->orders.drain == drain ||
-           remote_write(member(orphan), orphan->page + offsetof(struct page, orders.drain), &drain,
-                        sizeof drain) == 0;
+    const uint32_t drain = 1;
+    return remote_write(memory, orphan->page + offsetof(struct page, orders.drain), &drain, sizeof drain) ==
+           0;
 }
 
 bool orphan_drain(struct orphan *orphan, const struct listener *former, int64_t now_ms)
 {
     struct page page;
-    if (!orphan->page_sought)
-        (void)!remote_find(member(orphan), PAGES_NAME, PAGE_BYTES, &orphan->page);
-    orphan->page_sought = true;
-    if (!orphan->page || orphan->retirement.phase == RETIREMENT_HALT)
+    seek_page(orphan);
+    if (!orphan->page || orphan->drain.given_up || orphan->retirement.phase == RETIREMENT_HALT)
         return false;
-    /* Others of the group may have requests in hand. */
-    if (orphan->start && proc_ended(orphan->retirement.group))
-        orphan->retirement.headless = true;
-    return read_page(orphan, former, &page) && tell(orphan, &page) &&
-           lead_out(&orphan->drain, &page, orphan->retirement.group, former, now_ms) != DRAIN_GIVE_UP;
+    __attribute__((cleanup(fd_close))) int memory = remote_open(orphan->retirement.group);
+    if (memory < 0 || !read_page(memory, orphan->page, former, &page))
+        return false;
+    bool told_before = page.orders.drain;
+    orphan->told = told_before || tell(memory, orphan);
+    orphan->retirement.headless = orphan->told; /* its leader may leave before the others */
+    if (!orphan->told || !told_before)
+        return orphan->told;
+    if (lead_out(&orphan->drain, &page, orphan->retirement.group, former, now_ms) != DRAIN_GIVE_UP)
+        return true;
+    log_info("worker pid %ld of a former master does not leave by itself: it is watched from outside",
+             (long)orphan->retirement.group);
+    return false;
 }

@@ -18,8 +18,10 @@ struct orphan {
     uint64_t witness_start;
     size_t former;                /* index of the socket that it accepts from */
     struct retirement retirement; /* its group names the orphan */
-    uint64_t page;                /* address of its page in its memory; 0: none that we can read */
+    uint64_t page;                /* address of its page in the leader's memory; 0: none that we can read */
     bool page_sought;
+    bool leaderless;
+    bool told; /* to drain, by its page: it takes no connection any more, and its leader may leave alone */
     struct drain drain;
     struct output *output; /* owned; NULL where the pipe could not be had */
     bool gone;
@@ -33,6 +35,9 @@ bool orphan_lives(struct orphan *orphan, const struct proc_table *table, const s
 
 /* Its master may have died while it was halted, or confined to one processor: ends that. */
 void orphan_run(const struct orphan *orphan);
+
+/* True once: its leader has ended. Others of the group may have requests in hand. */
+bool orphan_has_lost_leader(struct orphan *orphan);
 
 /* Tells it to drain, if it has a page, and leads it out by that. Returns false when it is to be retired by
  * the kernel way, at least for this time. */

@@ -132,25 +132,23 @@ static int retire_of(struct orphans *orphans, size_t former, bool stopping, stru
 {
     const struct listener *listener = &orphans->formers[former];
     size_t unseen_count = 0;
+    if (!is_used(orphans, former))
+        return LOOK_MAX_MS;
     /* What waits in a queue is reset when the last who could accept it goes; in ours it waits for others, as
      * it does in one that others keep. */
     bool kept = listener->foreign || (former == 0 && orphans->shared && !stopping);
-    if (!is_used(orphans, former))
-        return LOOK_MAX_MS;
-    if (!kept && !listener_is_empty(listener))
-        return QUEUE_MS;
+    bool may_leave = kept || listener_is_empty(listener);
     for (size_t i = 0; i < orphans->count; i++) {
         struct orphan *orphan = &orphans->items[i];
-        bool headless = orphan->retirement.headless;
         if (orphan->gone || orphan->former != former || orphan->retirement.phase == RETIREMENT_DONE ||
-            !orphan_is_still(orphan))
+            !(may_leave || orphan->told) || !orphan_is_still(orphan))
             continue;
-        if (!orphan_drain(orphan, listener, clock_now_ms()))
+        if (!orphan_drain(orphan, listener, clock_now_ms()) && may_leave)
             unseen[unseen_count++] = &orphan->retirement;
-        if (headless != orphan->retirement.headless)
+        if (orphan->told && orphan_has_lost_leader(orphan))
             look_soon(orphans);
     }
-    int delay_ms = retire_tick(unseen, unseen_count, listener, clock_now_ms());
+    int delay_ms = unseen_count ? retire_tick(unseen, unseen_count, listener, clock_now_ms()) : QUEUE_MS;
     for (size_t i = 0; i < unseen_count; i++)
         if (unseen[i]->phase == RETIREMENT_DONE)
             look_soon(orphans);

@@ -3,11 +3,11 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kernel/hangup.h"
-#include "daemon/lead_out.h"
 #include "daemon/load.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/retirements.h"
+#include "daemon/rows.h"
 #include "daemon/slowlog.h"
 
 #include <errno.h>
@@ -56,12 +56,12 @@ static bool is_over(struct glance *glance, uint64_t begun_ns, int64_t limit_ms, 
 
 void requests_read(const struct worker *worker, struct page_view *ret_view)
 {
-    lead_out_read(worker->page, worker->pid, false, ret_view);
+    rows_read(worker->page, worker->pid, false, ret_view);
 }
 
 void requests_glance(const struct worker *worker, struct page_view *ret_view)
 {
-    lead_out_read(worker->page, worker->pid, !worker->headless, ret_view);
+    rows_read(worker->page, worker->pid, !worker->headless, ret_view);
 }
 
 static const char *shown(const char *text)

@@ -46,7 +46,8 @@ static void bury_group(struct master *master, uint32_t slot)
 bool retirements_go_on(struct master *master, uint32_t slot)
 {
     struct worker *worker = &master->workers[slot];
-    if (master->policy.slots[slot].state != SLOT_RETIRING || !lead_out_holds(worker->pid, worker->listener))
+    if (master->policy.slots[slot].state != SLOT_RETIRING ||
+        lead_out_holds(worker->pid, worker->listener) <= 0)
         return false;
     worker->headless = true;
     worker->retirement = (struct retirement){.group = worker->pid, .headless = true};

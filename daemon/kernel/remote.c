@@ -57,7 +57,7 @@ int remote_find(pid_t pid, const char *name, size_t size, uint64_t *ret_address)
     return ferror(maps) ? -errno : -ENOENT;
 }
 
-/* Nothing is copied from or to a process without memory: a zombie. */
+/* Nothing is copied from or to memory that nobody has any more. */
 static int whole(ssize_t done, size_t size)
 {
     if (done < 0)
@@ -65,22 +65,20 @@ static int whole(ssize_t done, size_t size)
     return (size_t)done == size ? 0 : done == 0 ? -ESRCH : -EIO;
 }
 
-static int open_memory(pid_t pid, int flags)
+int remote_open(pid_t pid)
 {
     char path[40];
     (void)snprintf(path, sizeof path, "/proc/%ld/mem", (long)pid);
-    int fd = open(path, flags | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
     return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
 }
 
-int remote_read(pid_t pid, uint64_t address, void *ret_memory, size_t size)
+int remote_read(int fd, uint64_t address, void *ret_memory, size_t size)
 {
-    __attribute__((cleanup(fd_close))) int fd = open_memory(pid, O_RDONLY);
-    return fd < 0 ? fd : whole(pread(fd, ret_memory, size, (off_t)address), size);
+    return whole(pread(fd, ret_memory, size, (off_t)address), size);
 }
 
-int remote_write(pid_t pid, uint64_t address, const void *memory, size_t size)
+int remote_write(int fd, uint64_t address, const void *memory, size_t size)
 {
-    __attribute__((cleanup(fd_close))) int fd = open_memory(pid, O_WRONLY);
-    return fd < 0 ? fd : whole(pwrite(fd, memory, size, (off_t)address), size);
+    return whole(pwrite(fd, memory, size, (off_t)address), size);
 }

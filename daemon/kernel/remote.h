@@ -16,11 +16,15 @@
 __attribute__((warn_unused_result)) int remote_find(pid_t pid, const char *name, size_t size,
                                                     uint64_t *ret_address);
 
+/* The memory of a process, as long as it runs this program: what takes its pid later is not meant. Returns a
+ * descriptor (close-on-exec), or -errno (-ESRCH, -EACCES). */
+__attribute__((warn_unused_result)) int remote_open(pid_t pid);
+
 /* Copies `size` bytes from there, or to there; the other process may see, and change, one byte before
- * another. Returns 0 or -errno (-ESRCH: it has ended, -EACCES, -EIO: not all of it is mapped). */
-__attribute__((warn_unused_result)) int remote_read(pid_t pid, uint64_t address, void *ret_memory,
-                                                    size_t size);
-__attribute__((warn_unused_result)) int remote_write(pid_t pid, uint64_t address, const void *memory,
+ * another. Returns 0 or -errno (-ESRCH: it has ended, or runs another program, -EIO: not all of it is
+ * mapped). */
+__attribute__((warn_unused_result)) int remote_read(int fd, uint64_t address, void *ret_memory, size_t size);
+__attribute__((warn_unused_result)) int remote_write(int fd, uint64_t address, const void *memory,
                                                      size_t size);
 
 #endif

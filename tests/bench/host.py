@@ -24,9 +24,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
 from kit import build  # noqa: E402
-from kit.pool import Pool  # noqa: E402
 from measure import each_request, interval  # noqa: E402
-from servers import BENCH, Bare, Server  # noqa: E402
+from servers import BENCH, Bare, Seen, Uwsgi  # noqa: E402
 
 # What a client does: (connections, requests in hand on each), a connection a request or kept ones.
 WAYS = {"new": ("new", 4, 1), "kept": ("kept", 1, 1), "16 kept": ("kept", 16, 1), "64 on one": ("kept", 1, 64)}
@@ -38,58 +37,28 @@ AGAINST = {"new": "new", "kept": "kept", "16 kept": "kept", "64 on one": "kept"}
 # Processor time of the worker a request, and the least ratio of requests a second, that are promised.
 PROMISED = {("sync", "new"): 1.02, ("sync", "kept"): 1.02, ("async", "16 kept"): 0.8, ("async", "64 on one"): 1 / 3}
 ROUNDS, TURNS, REQUESTS = 10, 20, 3000
-# The worker has a processor to itself, and its client another.
-WORKER, CLIENT = 0, 1
+# Workers have one processor, of whom one at a time has work, and the client the other.
+WORKER, CLIENT = (["taskset", "-c", "0"], ["taskset", "-c", "1"]) if os.cpu_count() > 1 else ([], [])
 
 
-class Host:
+def host(directory, worker_class, wrap):
     """The host under fcgipool, with the library in it."""
-
-    def __init__(self, directory, worker_class, wrap=()):
-        app = build.built("tests/hello_app.so")
-        worker = {"app": app, "worker_class": worker_class, "command": None}
-        if wrap:
-            worker = {"command": [*wrap, build.built("fcgipool-host"), "--class", worker_class, app]}
-        self.pool = Pool(directory, workers=1, **worker).up()
-        self.address = self.pool.address
-        self.pid = self.pool.serving()[0]
-
-    def close(self):
-        self.pool.send_signal(signal.SIGTERM)
-        self.pool.wait_exit(30)
-        self.pool.close()
-
-
-class Plain(Bare):
-    """One worker of libfcgi or Go under spawn-fcgi, which it takes the place of."""
-
-    def __init__(self, directory, command):
-        super().__init__(directory, command, 1)
-        self.pid = self.process.pid
-
-
-class Uwsgi(Server):
-    def __init__(self, directory, wrap=()):
-        super().__init__(directory, "uwsgi", [
-            *wrap, build.installed("uwsgi"), "--plugins", "python3", "--die-on-term", "--need-app", "--disable-logging", "--listen",
-            "1024", "--fastcgi-socket", f"{directory}/uwsgi.sock", "--wsgi-file", str(BENCH / "hello.py"), "--workers", "1"], "/x")
+    app = build.built("tests/hello_app.so")
+    if wrap:
+        return Seen(directory, "preload", workers=1,
+                    command=[*wrap, build.built("fcgipool-host"), "--class", worker_class, app])
+    return Seen(directory, "preload", workers=1, command=None, app=app, worker_class=worker_class)
 
 
 def start(name, directory, wrap=()):
     directory.mkdir()
     if name == "uwsgi":
-        return Uwsgi(directory, wrap)
+        return Uwsgi(directory, "hello.py", 1, wrap=wrap)
     if name == "libfcgi":
-        return Plain(directory, [*wrap, build.built("tests/hello")])
+        return Bare(directory, [*wrap, build.built("tests/hello")], 1)
     if name == "go":
-        return Plain(directory, [*wrap, build.compiled("hello_go", ["go", "build"], [BENCH / "hello.go"])])
-    return Host(directory, name, wrap)
-
-
-def pin(pid):
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task), {WORKER})
+        return Bare(directory, [*wrap, build.compiled("hello_go", ["go", "build"], [BENCH / "hello.go"])], 1)
+    return host(directory, name, wrap)
 
 
 def processor_time(pid):
@@ -107,7 +76,7 @@ def load(server, way, requests, *before):
 def turn(server, way, requests):
     """Microseconds of the worker's processor a request, and requests a second."""
     before = processor_time(server.pid)
-    seconds = load(server, way, requests, "taskset", "-c", str(CLIENT))
+    seconds = load(server, way, requests, *CLIENT)
     return (processor_time(server.pid) - before) / requests * 1e6, requests / seconds
 
 
@@ -117,18 +86,15 @@ def one_round(names, top, options):
     servers = {}
     cases = [(name, way) for name in names for way in SERVERS[name]]
     result = {case: [] for case in cases}
-    try:
+    with contextlib.ExitStack() as stack:
         for name in names:
-            servers[name] = start(name, top / name)
-            pin(servers[name].pid)
+            servers[name] = start(name, top / name, [build.installed(WORKER[0]), *WORKER[1:]] if WORKER else [])
+            stack.callback(servers[name].close)
         for number in range(options.turns + 1):
             for name, way in random.sample(cases, len(cases)):
                 figures = turn(servers[name], way, options.requests)
                 if number > 0:  # the first one warms up
                     result[name, way].append(figures)
-    finally:
-        for server in servers.values():
-            server.close()
     return result
 
 

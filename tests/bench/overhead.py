@@ -21,12 +21,10 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
-from kit import build, fastcgi, kinds  # noqa: E402
+from kit import build, kinds  # noqa: E402
 from kit.nginx import Nginx  # noqa: E402
-from kit.pool import Pool  # noqa: E402
-from kit.wait import wait_until  # noqa: E402
 from measure import each_request, interval  # noqa: E402
-from servers import Bare, wait_for_end  # noqa: E402
+from servers import Bare, Seen  # noqa: E402
 
 # The lower bound that is promised for the ratio.
 PROMISED = {"direct": 0.97, "nginx": 0.99}
@@ -39,36 +37,12 @@ ROUNDS, PAIRS = 20, 40
 APART = (["taskset", "-c", "0"], ["taskset", "-c", "1"])
 
 
-class Seen:
-    """The same under fcgipool."""
-
-    def __init__(self, directory, command, workers, observe):
-        self.pool = Pool(directory, command=command, workers=workers, **({"observe": observe} if observe else {})).up()
-        self.address = self.pool.address
-        ways = {each.get("observe") for each in self.pool.status()["workers"]}
-        assert ways == {observe or "preload"}, f"observed by {ways}"
-
-    def close(self):
-        self.pool.send_signal(signal.SIGTERM)
-        self.pool.wait_exit(30)
-        wait_for_end(self.pool.tree.mark)
-        self.pool.close()
-
-
 def start(arm, directory, command, workers, options):
     directory.mkdir()
-    bare = arm == "bare" or options.self
-    server = Bare(directory, command, workers) if bare else Seen(directory, command, workers, options.observe)
-    wait_until(lambda: not isinstance(probe(server.address), fastcgi.Refused), 20, f"the {arm} worker")
-    return server
-
-
-def probe(address):
-    try:
-        fastcgi.connect(address).close()
-        return None
-    except fastcgi.Refused as refused:
-        return refused
+    if arm == "bare" or options.self:
+        return Bare(directory, command, workers)
+    return Seen(directory, options.observe or "preload", command=command, workers=workers,
+                **({"observe": options.observe} if options.observe else {}))
 
 
 LOCATION = """\

@@ -238,6 +238,7 @@ int main(int argc, char **argv)
     long connections = argc == OPERANDS ? strtol(argv[3], NULL, 10) : 0;
     depth = argc == OPERANDS ? strtol(argv[4], NULL, 10) : 0;
     if (connections < 1 || connections > CONNECTIONS || depth < 1 || depth > DEPTH ||
+        (strcmp(argv[2], "kept") != 0 && (strcmp(argv[2], "new") != 0 || depth > 1)) ||
         strncmp(argv[1], "unix:", 5) != 0 || strlen(argv[1] + 5) >= sizeof server.sun_path) {
         fprintf(stderr, "usage: rate unix:PATH (new | kept) CONNECTIONS DEPTH REQUESTS\n");
         return 64;

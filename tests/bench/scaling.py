@@ -26,7 +26,7 @@ import promises  # noqa: E402
 from kit import build  # noqa: E402
 from kit.load import Load  # noqa: E402
 from kit.wait import wait_until  # noqa: E402
-from servers import Fpm, Ours, Uwsgi  # noqa: E402
+from servers import Fpm, Ours, ScalingUwsgi  # noqa: E402
 
 CLIENTS = 50
 LATENCY_S = 10  # of a step, the requests that begin so soon count for its latencies
@@ -47,7 +47,7 @@ def fpm(*lines):
 
 
 def uwsgi(*options):
-    return lambda directory: Uwsgi(directory, CLIENTS, options)
+    return lambda directory: ScalingUwsgi(directory, CLIENTS, options)
 
 
 def ours(kind, low):

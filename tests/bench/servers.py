@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kit import build, kinds, processes
+from kit import build, fastcgi, kinds, processes
 from kit.pool import Pool, environment_of
 from kit.processes import children
 from kit.wait import wait_until
@@ -68,14 +68,20 @@ class Fpm(Server):
 
 
 class Uwsgi(Server):
-    """uWSGI with the python application; `options` are those of its cheaper subsystem."""
+    """uWSGI with a python application; `wrap` are words that its command begins with."""
+
+    def __init__(self, directory, application, workers, *options, wrap=()):
+        super().__init__(directory, "uwsgi", [
+            *wrap, build.installed("uwsgi"), "--plugins", "python3,cheaper_busyness", "--die-on-term", "--need-app",
+            "--disable-logging", "--listen", "1024", "--fastcgi-socket", f"{directory}/uwsgi.sock", "--wsgi-file",
+            str(BENCH / application), "--workers", str(workers), *options], "/x")
+
+
+class ScalingUwsgi(Uwsgi):
+    """`options` are those of its cheaper subsystem."""
 
     def __init__(self, directory, high, options):
-        command = [build.installed("uwsgi"), "--plugins", "python3,cheaper_busyness", "--master", "--die-on-term",
-                   "--need-app", "--disable-logging", "--listen", "1024", "--fastcgi-socket", f"{directory}/uwsgi.sock",
-                   "--wsgi-file", str(BENCH / "work.py"), "--workers", str(high), "--cheaper", "1",
-                   "--cheaper-initial", "1"]
-        super().__init__(directory, "uwsgi", [*command, *options], "/x")
+        super().__init__(directory, "work.py", high, "--master", "--cheaper", "1", "--cheaper-initial", "1", *options)
 
 
 class Ours:
@@ -125,7 +131,13 @@ class Bare:
             [build.installed("spawn-fcgi"), "-n", "-b", "2048", "-s", str(self.path), "--", *command],
             env=environment_of(self.mark, directory / "runtime"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, cwd=directory)
+        self.pid = self.process.pid
         self.patience = 20 if workers == 1 else 0
+        try:
+            wait_until(lambda: connects(self.address), 20, command[0])
+        except BaseException:
+            self.close()
+            raise
 
     def close(self):
         """HUP first, where one worker may have to write down what was counted: threads of libfcgi stay at a TERM, and
@@ -144,3 +156,35 @@ class Bare:
                     os.kill(pid, signal.SIGKILL)
         wait_for_end(self.mark)
         self.path.unlink(missing_ok=True)
+
+
+def connects(address):
+    try:
+        fastcgi.connect(address).close()
+        return True
+    except fastcgi.Refused:
+        return False
+
+
+class Seen:
+    """Workers under fcgipool with these settings, observed that `way`; `pid` is one of them."""
+
+    def __init__(self, directory, way, **settings):
+        self.pool = Pool(directory, **settings)
+        try:
+            status = self.pool.up().status()
+        except BaseException:
+            self.pool.close()
+            raise
+        self.address = self.pool.address
+        self.pid = self.pool.serving(status)[0]
+        ways = {each.get("observe") for each in status["workers"]}
+        assert ways == {way}, f"observed by {ways}"
+
+    def close(self):
+        try:
+            self.pool.send_signal(signal.SIGTERM)
+            self.pool.wait_exit(30)
+            wait_for_end(self.pool.tree.mark)
+        finally:
+            self.pool.close()

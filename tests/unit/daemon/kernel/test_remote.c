@@ -58,9 +58,12 @@ static void test_reads_and_writes(void **state)
     char text[8] = "";
     assert_int_equal(remote_find(child, NAME, SIZE, &address), 0);
     assert_int_equal(munmap(memory, SIZE), 0);
-    assert_int_equal(remote_read(child, address, text, sizeof text), 0);
+    int fd = remote_open(child);
+    assert_true(fd >= 0);
+    assert_int_equal(remote_read(fd, address, text, sizeof text), 0);
     assert_string_equal(text, "before");
-    assert_int_equal(remote_write(child, address, "after", 6), 0);
+    assert_int_equal(remote_write(fd, address, "after", 6), 0);
+    (void)close(fd);
     assert_int_equal(end_child(state), 3);
 }
 
@@ -72,7 +75,9 @@ static void test_other_memory(void **state)
     assert_int_equal(remote_find(child, NAME "e", SIZE, &address), -ENOENT);
     assert_int_equal(remote_find(child, NAME, SIZE / 2, &address), -ENOENT);
     assert_int_equal(address, 0);
-    assert_int_equal(remote_read(child, 0, text, sizeof text), -EIO);
+    int fd = remote_open(child);
+    assert_int_equal(remote_read(fd, 0, text, sizeof text), -EIO);
+    (void)close(fd);
     (void)end_child(state);
 }
 
@@ -82,14 +87,16 @@ static void test_ended_process(void **state)
     char text[8];
     siginfo_t info;
     assert_int_equal(remote_find(child, NAME, SIZE, &address), 0);
+    int fd = remote_open(child);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
     assert_int_not_equal(remote_find(child, NAME, SIZE, &address), 0);
-    assert_int_equal(remote_read(child, address, text, sizeof text), -ESRCH);
+    assert_int_equal(remote_read(fd, address, text, sizeof text), -ESRCH);
+    assert_int_equal(remote_write(fd, address, "after", 6), -ESRCH);
+    (void)close(fd);
     (void)end_child(state);
     assert_int_equal(remote_find(child, NAME, SIZE, &address), -ESRCH);
-    assert_int_equal(remote_read(child, address, text, sizeof text), -ESRCH);
-    assert_int_equal(remote_write(child, address, "after", 6), -ESRCH);
+    assert_int_equal(remote_open(child), -ESRCH);
 }
 
 int main(void)
