@@ -41,15 +41,6 @@ ROUNDS, TURNS, REQUESTS = 10, 20, 3000
 WORKER, CLIENT = (["taskset", "-c", "0"], ["taskset", "-c", "1"]) if os.cpu_count() > 1 else ([], [])
 
 
-def host(directory, worker_class, wrap):
-    """The host under fcgipool, with the library in it."""
-    app = build.built("tests/hello_app.so")
-    if wrap:
-        return Seen(directory, "preload", workers=1,
-                    command=[*wrap, build.built("fcgipool-host"), "--class", worker_class, app])
-    return Seen(directory, "preload", workers=1, command=None, app=app, worker_class=worker_class)
-
-
 def start(name, directory, wrap=()):
     directory.mkdir()
     if name == "uwsgi":
@@ -58,7 +49,8 @@ def start(name, directory, wrap=()):
         return Bare(directory, [*wrap, build.built("tests/hello")], 1)
     if name == "go":
         return Bare(directory, [*wrap, build.compiled("hello_go", ["go", "build"], [BENCH / "hello.go"])], 1)
-    return host(directory, name, wrap)
+    return Seen(directory, "preload", workers=1,
+                command=[*wrap, build.built("fcgipool-host"), "--class", name, build.built("tests/hello_app.so")])
 
 
 def processor_time(pid):
