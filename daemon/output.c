@@ -46,9 +46,13 @@ static void pass_line(const struct output *output, const char *text, size_t leng
     else if (output->slot == OUTPUT_NO_SLOT)
         log_line(LOG_LEVEL_OUTPUT, "worker of a former master, pid %ld: %.*s", (long)output->pid, (int)length,
                  text);
+    else if (output->slot == OUTPUT_TEMPLATE)
+        log_line(LOG_LEVEL_OUTPUT, "template pid %ld: %.*s", (long)output->pid, (int)length, text);
     else
         log_output(output->slot, output->pid, text, length);
-    if (output->round == recent_round())
+    if (output->round == recent_round() && output->slot == OUTPUT_TEMPLATE)
+        recent_add("template pid %ld: %.*s", (long)output->pid, (int)length, text);
+    else if (output->round == recent_round())
         recent_add("worker %u pid %ld: %.*s", output->slot, (long)output->pid, (int)length, text);
 }
 

@@ -16,6 +16,8 @@ struct output_file;
 
 /* The slot of a worker that has none, for it is a former master's. */
 #define OUTPUT_NO_SLOT UINT32_MAX
+/* That of a template (template.h). */
+#define OUTPUT_TEMPLATE (UINT32_MAX - 1)
 
 /* Makes the pipe of a worker whose lines go to `file` (borrowed; NULL: the log). Returns 0 with the object
  * (ended by output_stop) and the worker's end (close-on-exec, the caller closes it), or -errno. The worker's

@@ -82,7 +82,8 @@ static int new_page(const struct listener *listener, uint64_t incarnation, const
     return 0;
 }
 
-/* `envp` with the library before whatever is preloaded already, and the page's descriptors. */
+/* `envp` with the library before whatever is preloaded already, and the descriptors of a page, if there is
+ * one. */
 static void make_environment(const struct pages *pages, char *const *envp, struct pages_start *start)
 {
     size_t count = 0, kept = 0;
@@ -98,9 +99,10 @@ static void make_environment(const struct pages *pages, char *const *envp, struc
     }
     start->own[0] =
         memory_text("%s%s%s%s", PRELOAD, pages->library, theirs && *theirs ? ":" : "", theirs ? theirs : "");
-    start->own[1] = memory_text("%s=%d:%d", PAGE_VARIABLE, start->fds[0], start->fds[1]);
     start->envp[kept++] = start->own[0];
-    start->envp[kept] = start->own[1];
+    if (start->page)
+        start->envp[kept] = start->own[1] =
+            memory_text("%s=%d:%d", PAGE_VARIABLE, start->fds[0], start->fds[1]);
 }
 
 int pages_start(const struct pages *pages, const struct listener *listener, uint64_t incarnation,
@@ -114,6 +116,12 @@ int pages_start(const struct pages *pages, const struct listener *listener, uint
     make_environment(pages, envp, &start);
     *ret_start = start;
     return 0;
+}
+
+void pages_preload(const struct pages *pages, char *const *envp, struct pages_start *ret_start)
+{
+    *ret_start = (struct pages_start){.fds = {-1, -1}};
+    make_environment(pages, envp, ret_start);
 }
 
 void pages_start_fini(struct pages_start *start)

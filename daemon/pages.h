@@ -51,6 +51,10 @@ __attribute__((warn_unused_result)) int pages_start(const struct pages *pages,
                                                     const struct pages_orders *orders, char *const *envp,
                                                     struct pages_start *ret_start);
 
+/* For a process that forks workers off itself: the environment only, with the library, which will be inert.
+ */
+void pages_preload(const struct pages *pages, char *const *envp, struct pages_start *ret_start);
+
 /* Frees what has not been taken out; accepts {0}. */
 void pages_start_fini(struct pages_start *start);
 

@@ -48,11 +48,9 @@ static const char *meaning(int code)
                                     : "";
 }
 
-static void describe(const siginfo_t *death, bool is_host, bool ended_idle, char *ret_text, size_t size)
+void reap_describe(const siginfo_t *death, bool is_host, char *ret_text, size_t size)
 {
-    if (ended_idle)
-        snprintf(ret_text, size, "was idle and is ended");
-    else if (death->si_code == CLD_EXITED)
+    if (death->si_code == CLD_EXITED)
         snprintf(ret_text, size, "exited with code %d%s", death->si_status,
                  is_host ? meaning(death->si_status) : "");
     else
@@ -74,8 +72,10 @@ static void log_death(struct master *master, uint32_t index, const siginfo_t *de
     const struct slot *slot = &master->policy.slots[index];
     char how[80], life[80];
     describe_life(&master->workers[index], clock_now_ms() - slot->spawned_ms, life, sizeof life);
-    describe(death, master->workers[index].is_host,
-             master->workers[index].retirement.phase == RETIREMENT_DONE, how, sizeof how);
+    if (master->workers[index].retirement.phase == RETIREMENT_DONE)
+        snprintf(how, sizeof how, "was idle and is ended");
+    else
+        reap_describe(death, master->workers[index].is_host, how, sizeof how);
     if (!slot_is_leaving(slot))
         recent_add("worker %u pid %ld %s", index, (long)death->si_pid, how);
     if (slot_is_leaving(slot))
@@ -146,7 +146,7 @@ static bool bury_next(struct master *master)
     uint32_t slot = slot_of(master, death.si_pid);
     if (slot < master->policy.slot_count)
         bury_worker(master, slot, &death);
-    else if (!upgrade_ended(master, &death) && !hooks_reap(master, &death))
+    else if (!upgrade_ended(master, &death) && !hooks_reap(master, &death) && !template_ended(master, &death))
         bury_child(master, death.si_pid);
     return true;
 }

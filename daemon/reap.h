@@ -4,6 +4,10 @@
 
 #include "pool/event.h"
 
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
 struct master;
 
 /* Everybody who has died since the last call. */
@@ -15,5 +19,8 @@ void reap_strays(struct master *master);
 
 /* The process of a worker has gone: what it had is freed, and its exit is reported. */
 void reap_worker(struct master *master, uint32_t slot, enum exit_cause cause);
+
+/* "exited with code 3 (the application could not start)". `is_host`: its codes are those of our host. */
+void reap_describe(const siginfo_t *death, bool is_host, char *ret_text, size_t size);
 
 #endif

@@ -39,6 +39,12 @@ static bool is_wanted(const struct policy *policy, uint64_t generation)
            generation == policy->fallback || move_starts(policy, generation);
 }
 
+static void drop(const struct version *version)
+{
+    template_free(version->template);
+    conf_free(version->owned);
+}
+
 void versions_prune(struct versions *versions, const struct policy *policy, const struct conf *live)
 {
     size_t kept = 0;
@@ -47,7 +53,7 @@ void versions_prune(struct versions *versions, const struct policy *policy, cons
         if (is_wanted(policy, version->generation) || version->conf == live)
             versions->items[kept++] = *version;
         else
-            conf_free(version->owned);
+            drop(version);
     }
     versions->count = kept;
 }
@@ -55,6 +61,6 @@ void versions_prune(struct versions *versions, const struct policy *policy, cons
 void versions_fini(struct versions *versions)
 {
     for (size_t i = 0; i < versions->count; i++)
-        conf_free(versions->items[i].owned);
+        drop(&versions->items[i]);
     free(versions->items);
 }

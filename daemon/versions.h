@@ -6,13 +6,15 @@
 #define FCGIPOOL_DAEMON_VERSIONS_H
 
 #include "daemon/conf/conf.h"
+#include "daemon/template.h"
 #include "pool/policy.h"
 
 struct version {
     uint64_t generation;
     const struct conf *conf;
-    struct conf *owned; /* the same, or NULL: it is somebody else's */
-    int64_t floor;      /* of workers, when another generation was begun with */
+    struct conf *owned;        /* the same, or NULL: it is somebody else's */
+    struct template *template; /* owned; NULL: none, or not yet */
+    int64_t floor;             /* of workers, when another generation was begun with */
 };
 
 struct versions {

@@ -8,6 +8,7 @@
 #include "daemon/output.h"
 #include "pool/drain.h"
 #include "pool/page_read.h"
+#include "pool/reason.h"
 
 struct worker {
     pid_t pid;             /* 0: nobody; leader of its process group; not yet reaped, unless headless */
@@ -18,6 +19,8 @@ struct worker {
     bool must_tell;     /* "observe": "preload": without the library it does not count as serving */
     bool is_host;       /* it serves an application: its exit codes are ours */
     bool overdue;       /* the policy was told that a request is older than `timeout` */
+    bool awaits;        /* its start waits for the template that it is to be forked from */
+    enum reason reason; /* of its start */
     struct drain drain; /* these two are meaningful while the slot is RETIRING */
     struct retirement retirement;
 };

@@ -257,7 +257,7 @@ static void resolve_app(struct conf *conf, struct problems *problems)
 static void warn_of_no_app(struct conf *conf, struct problems *problems)
 {
     static const enum setting_id ids[] = {SETTING_ID_WORKER_CLASS, SETTING_ID_threads,
-                                          SETTING_ID_worker_connections};
+                                          SETTING_ID_worker_connections, SETTING_ID_preload_app};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (conf_given(conf, ids[i]))
             conf_warn(conf, problems, ids[i], "has no effect without app");

@@ -14,3 +14,8 @@ __attribute__((visibility("default"))) const struct hosted_link *fcgipool_preloa
     __atomic_or_fetch(&process.page->report.flags, PAGE_ENDS_OVERDUE, __ATOMIC_SEQ_CST);
     return &link;
 }
+
+__attribute__((visibility("default"))) void fcgipool_preload_attach(int page_fd, int pool_fd)
+{
+    process_attach(page_fd, pool_fd);
+}

@@ -21,4 +21,10 @@ struct hosted_link {
 #define HOSTED_SYMBOL "fcgipool_preload_host"
 const struct hosted_link *fcgipool_preload_host(void);
 
+/* In a worker that was forked, not exec'ed, off a process in which the library was inert: attaches it to the
+ * pages, whose descriptors it takes over. Descriptor 0 is the listener by then. */
+#define HOSTED_ATTACH_SYMBOL "fcgipool_preload_attach"
+typedef void hosted_attach(int page_fd, int pool_fd);
+hosted_attach fcgipool_preload_attach;
+
 #endif

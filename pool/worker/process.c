@@ -255,33 +255,39 @@ static void unmap(void)
     process.pool = NULL;
 }
 
+void process_attach(int page, int pool)
+{
+    page_fd = page;
+    pool_fd = pool;
+    process.page = map_memory(page_fd, PAGE_BYTES);
+    process.pool = map_memory(pool_fd, PAGE_POOL_BYTES);
+    if (!is_ours() || !descriptor_reserve()) {
+        unmap();
+        return;
+    }
+    process.pid = (pid_t)syscall(SYS_getpid);
+    acceptor_forget(process.pid);
+    connection_forget(process.pid);
+    drain_attach();
+    descriptor_listens(0);
+    page_inode = inode_of(page_fd);
+    pool_inode = inode_of(pool_fd);
+    watch_forks();
+    __atomic_store_n(&process.page->report.attached_pid, process.pid, __ATOMIC_SEQ_CST);
+}
+
 /* A program in Go that is linked with libc has this. It makes its system calls by itself, so nothing of it
  * would be seen; and it needs the drain's signal for a purpose of its own. */
 extern void crosscall2(void) __attribute__((weak));
 
 __attribute__((constructor)) static void attach(void)
 {
-    int error = errno;
+    int error = errno, page, pool;
     next_find();
     char **variable = crosscall2 ? NULL : find_variable(PAGE_VARIABLE);
     const char *value = variable ? *variable + sizeof PAGE_VARIABLE : NULL;
-    if (value && (value = parse_fd(value, ':', &page_fd)) && parse_fd(value, '\0', &pool_fd)) {
-        process.page = map_memory(page_fd, PAGE_BYTES);
-        process.pool = map_memory(pool_fd, PAGE_POOL_BYTES);
-        if (is_ours() && descriptor_reserve()) {
-            process.pid = (pid_t)syscall(SYS_getpid);
-            acceptor_forget(process.pid);
-            connection_forget(process.pid);
-            drain_attach();
-            descriptor_listens(0);
-            page_inode = inode_of(page_fd);
-            pool_inode = inode_of(pool_fd);
-            watch_forks();
-            __atomic_store_n(&process.page->report.attached_pid, process.pid, __ATOMIC_SEQ_CST);
-        } else {
-            unmap();
-        }
-    }
+    if (value && (value = parse_fd(value, ':', &page)) && parse_fd(value, '\0', &pool))
+        process_attach(page, pool);
     errno = error;
 }
 

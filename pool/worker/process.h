@@ -41,6 +41,10 @@ static inline pid_t process_tid(void)
     return PROCESS_LIKELY(process_thread) ? process_thread : process_ask_tid();
 }
 
+/* Attaches the library to the pages behind the descriptors, if they are ours and descriptor 0 is their
+ * listener; else it stays inert. */
+void process_attach(int page, int pool);
+
 /* The process is about to accept, for the first time (process.accepted is false): it has proved to be the
  * worker, so descriptors and environment are cleaned for its children. True when no process of the worker has
  * before: the master is to be told. */

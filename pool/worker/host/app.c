@@ -28,12 +28,23 @@ const struct fcgipool_app *app_load(const char *path)
     return NULL;
 }
 
+/* Both are optional. */
+static bool call(int (*function)(void), const char *complaint)
+{
+    int result = function ? function() : 0;
+    if (result)
+        fprintf(stderr, "the application %s function has returned %d\n", complaint, result);
+    return result == 0;
+}
+
+bool app_prepare(const struct fcgipool_app *app)
+{
+    return call(app->load, "cannot be loaded: its load");
+}
+
 bool app_start(const struct fcgipool_app *app)
 {
-    int result = app->start ? app->start() : 0;
-    if (result)
-        fprintf(stderr, "the application could not start: its start function has returned %d\n", result);
-    return result == 0;
+    return call(app->start, "could not start: its start");
 }
 
 void app_stop(const struct fcgipool_app *app)

@@ -12,6 +12,9 @@
 /* Loads the shared object at `path`. NULL: it cannot be, and why was printed. */
 const struct fcgipool_app *app_load(const char *path);
 
+/* Calls `load`. Returns whether it has succeeded; if not, that was printed. */
+bool app_prepare(const struct fcgipool_app *app);
+
 /* Calls `start`. Returns whether the worker can serve; if not, that was printed. */
 bool app_start(const struct fcgipool_app *app);
 

@@ -65,6 +65,13 @@ struct fcgipool_app {
      * fcgipool_on_body). Else the host collects it first where waiting for it would hold others up: in
      * memory, and from 64 KiB on in an unlinked file in TMPDIR. */
     bool streams;
+
+    /* Before everything else: what all workers can have in common, as a table that is read only. With
+     * "preload_app" it is called once for many workers, in a process that they are forked from, so that they
+     * share that memory (threads are not forked along, and connections had better not be: they belong into
+     * `start`); else in each worker. NULL: nothing. Returns 0, or another number: exit code 4, as for a
+     * shared object that cannot be loaded. */
+    int (*load)(void);
 };
 
 /* Defines the application, the one symbol that the host looks for. */

@@ -6,6 +6,7 @@
 #include "pool/worker/host/app.h"
 #include "pool/worker/host/async.h"
 #include "pool/worker/host/blocking.h"
+#include "pool/worker/host/template.h"
 
 #include <signal.h>
 
@@ -20,6 +21,10 @@ int main(int argc, char **argv)
     if (!app)
         return APP_EXIT_LOAD;
     signal(SIGPIPE, SIG_IGN); /* a write tells */
+    if (!app_prepare(app))
+        return APP_EXIT_LOAD;
+    if (options.template_socket >= 0)
+        template_serve(options.template_socket);
     if (!app_start(app))
         return APP_EXIT_BOOT;
     bool served = true;

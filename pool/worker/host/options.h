@@ -9,8 +9,9 @@ enum options_class { OPTIONS_SYNC, OPTIONS_THREADS, OPTIONS_ASYNC };
 struct options {
     enum options_class worker_class;
     bool scgi;
-    int threads;     /* 1 to 1024 */
-    int connections; /* at a time, in the class async; 1 to 1000000 */
+    int threads;         /* 1 to 1024 */
+    int connections;     /* at a time, in the class async; 1 to 1000000 */
+    int template_socket; /* -1: it serves by itself; see template.h */
     const char *app;
 };
 

@@ -1,0 +1,285 @@
+/* Templates; see template.h. */
+#include "daemon/template.h"
+
+#include "daemon/base/fd.h"
+#include "daemon/base/memory.h"
+#include "daemon/deal.h"
+#include "daemon/master.h"
+#include "daemon/reap.h"
+#include "daemon/recent.h"
+#include "daemon/start.h"
+#include "pool/fork_order.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A thousand times what two forks take. */
+#define ANSWER_LIMIT_MS 2000
+
+struct template
+{
+    pid_t pid; /* 0: it has ended, or never began */
+    int fd;    /* the conversation; see fork_order.h */
+    bool ready;
+    uint64_t generation;
+    struct output *output; /* owned; NULL: ours */
+    struct master *master;
+    ev_io watcher; /* until it is ready */
+};
+
+static struct template **place_of(const struct master *master, uint64_t generation)
+{
+    return &versions_of(&master->versions, generation)->template;
+}
+
+void template_free(struct template *template)
+{
+    if (!template)
+        return;
+    ev_io_stop(template->master->loop, &template->watcher);
+    if (template->pid)
+        (void)kill(template->pid, SIGKILL);
+    output_stop(template->output, template->master->loop);
+    fd_close(&template->fd);
+    free(template);
+}
+
+/* ---- its start ---- */
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct template *template = watcher->data;
+    struct fork_answer answer;
+    (void)events;
+    ev_io_stop(loop, watcher);
+    if (recv(template->fd, &answer, sizeof answer, MSG_DONTWAIT) != (ssize_t)sizeof answer)
+        return; /* its death will be heard of */
+    template->ready = true;
+    log_info("template pid %ld has loaded the application", (long)template->pid);
+    start_awaited(template->master, template->generation);
+}
+
+/* The host's command line with the template's end of the conversation. */
+static char **make_argv(char *const *argv, int fd, char **ret_option)
+{
+    size_t count = 0;
+    while (argv[count])
+        count++;
+    char **own = memory_must(calloc(count + 2, sizeof *own));
+    own[0] = argv[0];
+    own[1] = *ret_option = memory_text("--template=%d", fd);
+    memcpy(own + 2, argv + 1, (count - 1) * sizeof *own);
+    return own;
+}
+
+static int spawn(struct template *template, const struct deal *deal, int their_fd, int output_fd,
+                 const char **ret_step)
+{
+    struct master *master = template->master;
+    const struct conf *conf = versions_of(&master->versions, template->generation)->conf;
+    struct pages_start start __attribute__((cleanup(pages_start_fini))) = {.fds = {-1, -1}};
+    char program[PATH_MAX], *option, **argv;
+    __attribute__((cleanup(fd_close))) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    *ret_step = "finding the program";
+    int result = nothing < 0 ? -errno : conf_program(conf, program, sizeof program);
+    if (result)
+        return result;
+    bool seen = master->pages.pool && strcmp(conf_text(conf, SETTING_ID_OBSERVE), "kernel") != 0;
+    if (seen)
+        pages_preload(&master->pages, deal->envp, &start);
+    argv = make_argv(deal->argv, their_fd, &option);
+    struct spawn_options options = {
+        .path = program,
+        .argv = argv,
+        .envp = seen ? start.envp : deal->envp,
+        .same_session = seen,
+        .stdin_fd = nothing,
+        .output_fd = output_fd,
+        .inherit_output = output_fd < 0,
+        .kept_fds = &their_fd,
+        .kept_count = 1,
+        .preload = seen ? master->pages.library : NULL,
+        .plain_envp = deal->envp,
+    };
+    start_describe(master, conf, &options);
+    result = spawn_process(&options, &template->pid, ret_step);
+    free(argv);
+    free(option);
+    return result;
+}
+
+static int begin(struct template *template, const char **ret_step)
+{
+    struct master *master = template->master;
+    const struct conf *conf = versions_of(&master->versions, template->generation)->conf;
+    struct deal deal __attribute__((cleanup(deal_fini)));
+    __attribute__((cleanup(fd_close))) int output_fd = -1;
+    int ends[2];
+    *ret_step = "socket";
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return -errno;
+    template->fd = ends[0];
+    __attribute__((cleanup(fd_close))) int their_fd = ends[1];
+    *ret_step = "pipe";
+    int result = start_output(master, conf, OUTPUT_TEMPLATE, &template->output, &output_fd);
+    if (result)
+        return result;
+    deal_init(&deal, conf, 0, 0);
+    result = spawn(template, &deal, their_fd, output_fd, ret_step);
+    if (result)
+        return result;
+    log_info("template pid %ld started", (long)template->pid);
+    if (template->output)
+        output_start(template->output, master->loop, template->pid);
+    ev_io_init(&template->watcher, on_readable, template->fd, EV_READ);
+    template->watcher.data = template;
+    ev_io_start(master->loop, &template->watcher);
+    return 0;
+}
+
+int template_ready(struct master *master, uint64_t generation, const char **ret_step)
+{
+    struct template **place = place_of(master, generation);
+    if (*place)
+        return (*place)->ready;
+    struct template *template = memory_must(calloc(1, sizeof *template));
+    *template = (struct template){.fd = -1, .generation = generation, .master = master};
+    ev_init(&template->watcher, on_readable);
+    int result = begin(template, ret_step);
+    if (result)
+        template_free(template);
+    else
+        *place = template;
+    return result;
+}
+
+bool template_ended(struct master *master, const siginfo_t *death)
+{
+    for (size_t i = 0; i < master->versions.count; i++) {
+        struct template *template = master->versions.items[i].template;
+        char how[80];
+        if (!template || template->pid != death->si_pid)
+            continue;
+        output_stop(template->output, master->loop);
+        template->output = NULL;
+        reap_describe(death, true, how, sizeof how);
+        log_warning("template pid %ld %s", (long)template->pid, how);
+        recent_add("template pid %ld %s", (long)template->pid, how);
+        (void)waitpid(template->pid, NULL, WNOHANG);
+        master->versions.items[i].template = NULL;
+        template->pid = 0;
+        if (!template->ready)
+            start_missed(master, template->generation);
+        template_free(template);
+        return true;
+    }
+    return false;
+}
+
+/* ---- forking ---- */
+
+static void pack_environment(char *const *envp, char *ret_strings)
+{
+    for (size_t i = 0; envp[i]; i++)
+        ret_strings = stpcpy(ret_strings, envp[i]) + 1;
+}
+
+static size_t environment_size(char *const *envp)
+{
+    size_t size = 0;
+    for (size_t i = 0; envp[i]; i++)
+        size += strlen(envp[i]) + 1;
+    return size;
+}
+
+static size_t gather_fds(const struct spawn_options *options, int ret_fds[FORK_ORDER_FDS])
+{
+    size_t count = 0;
+    ret_fds[count++] = options->stdin_fd;
+    if (!options->inherit_output)
+        ret_fds[count++] = options->output_fd;
+    for (size_t i = 0; i < options->kept_count && count < FORK_ORDER_FDS; i++)
+        ret_fds[count++] = options->kept_fds[i];
+    return count;
+}
+
+static struct fork_order make_order(const struct spawn_options *options)
+{
+    struct fork_order order = {
+        .flags = (options->inherit_output ? 0U : FORK_ORDER_OUTPUT) |
+                 (options->kept_count ? FORK_ORDER_PAGE : 0U) |
+                 (options->same_session ? FORK_ORDER_SAME_SESSION : 0U),
+    };
+    for (uint32_t i = 0; options->processors && i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, options->processors)) {
+            order.flags |= FORK_ORDER_PROCESSOR;
+            order.processor = i;
+        }
+    }
+    return order;
+}
+
+/* One packet. Returns 0 or -errno. */
+static int send_order(int fd, const struct spawn_options *options)
+{
+    union {
+        char bytes[CMSG_SPACE(FORK_ORDER_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = ""};
+    int fds[FORK_ORDER_FDS];
+    size_t fd_count = gather_fds(options, fds), size = environment_size(options->plain_envp);
+    struct fork_order order = make_order(options);
+    if (size > FORK_ORDER_BYTES)
+        return -E2BIG;
+    char *strings = memory_must(malloc(size + 1));
+    pack_environment(options->plain_envp, strings);
+    struct iovec parts[] = {{&order, sizeof order}, {strings, size}};
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
+                             .msg_control = control.bytes,
+                             .msg_controllen = CMSG_SPACE(fd_count * sizeof(int))};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+    memcpy(CMSG_DATA(head), fds, fd_count * sizeof(int));
+    int result = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    free(strings);
+    return result;
+}
+
+static int receive_answer(int fd, pid_t *ret_pid)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    struct fork_answer answer;
+    if (poll(&wait, 1, ANSWER_LIMIT_MS) <= 0)
+        return -ETIMEDOUT;
+    if (recv(fd, &answer, sizeof answer, MSG_DONTWAIT) != (ssize_t)sizeof answer)
+        return -EPIPE;
+    if (answer.error || answer.pid <= 1)
+        return answer.error > 0 ? -answer.error : -EPROTO;
+    *ret_pid = answer.pid;
+    return 0;
+}
+
+int template_fork(struct master *master, uint64_t generation, const struct spawn_options *options,
+                  pid_t *ret_pid, const char **ret_step)
+{
+    struct template *template = *place_of(master, generation);
+    *ret_step = "ordering a fork";
+    int result = send_order(template->fd, options);
+    if (result)
+        return result;
+    *ret_step = "the template's fork";
+    result = receive_answer(template->fd, ret_pid);
+    if (result == -ETIMEDOUT) /* its answer would be taken for another's */
+        (void)kill(template->pid, SIGKILL);
+    return result;
+}

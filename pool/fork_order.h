@@ -1,0 +1,39 @@
+/*
+ * What the master and a template (an application host that forks workers off itself) say to each other, over
+ * a socket of sequenced packets. Layout only; both sides are built from this file.
+ *
+ * The template sends a struct fork_answer when it has loaded the application: pid 0. From then on each packet
+ * of the master is a struct fork_order, its descriptors (SCM_RIGHTS: the listener, then those that the order
+ * has) and the worker's environment; each is answered with the pid of the worker, or an error. When the
+ * master closes the socket the template ends.
+ */
+#ifndef FCGIPOOL_POOL_FORK_ORDER_H
+#define FCGIPOOL_POOL_FORK_ORDER_H
+
+#include <stdint.h>
+
+/* The listener, the output, its page and the pool's. */
+#define FORK_ORDER_FDS 4
+
+/* Of the packet; the kernel may allow less. */
+#define FORK_ORDER_BYTES (192 * 1024)
+
+enum fork_order_flag {
+    FORK_ORDER_OUTPUT = 1,       /* a descriptor that becomes 1 and 2; else the template's own stay */
+    FORK_ORDER_PAGE = 2,         /* those of the two pages */
+    FORK_ORDER_SAME_SESSION = 4, /* a process group in the template's session, no session of its own */
+    FORK_ORDER_PROCESSOR = 8,    /* `processor` is the one that it is bound to */
+};
+
+struct fork_order {
+    uint32_t flags;
+    uint32_t processor;
+    /* Strings follow, "NAME=value" each, with their NULs: the whole environment. */
+};
+
+struct fork_answer {
+    int32_t pid;
+    int32_t error; /* errno; 0: none */
+};
+
+#endif
