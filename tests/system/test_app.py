@@ -9,6 +9,7 @@ import pytest
 
 from kit import build, fastcgi
 from kit.load import assert_all_right
+from kit.processes import descriptors
 from kit.wait import wait_until
 
 CLASSES = ["sync", "threads", "async"]
@@ -252,6 +253,19 @@ def test_a_thousand_that_wait(make_pool, make_load, record_property):
     record_property("slowest answer in ms", result.slowest_ms)
     record_property("bytes a connection", grown // clients)
     assert result.slowest_ms < 10000
+
+
+def test_a_thousand_that_wait_behind_nginx(make_pool, make_nginx, make_load, record_property):
+    """The same on connections that nginx keeps."""
+    clients = build.count(200, 1000)
+    pool = app(make_pool, "async", workers=1, worker_connections=1000).up()
+    nginx = make_nginx(pool.address, keepalive=clients)
+    for turn in ("new", "kept"):
+        result = make_load(nginx.address, http=True, clients=clients, requests=clients, mix="GET:10?delay=1000").wait()
+        assert_all_right(result, clients)
+        record_property(f"slowest answer in ms, {turn} connections", result.slowest_ms)
+        assert result.slowest_ms < 10000
+        assert len(descriptors(pool.serving()[0])) >= clients
 
 
 def test_slow_clients_hold_up_nobody(make_pool, make_load):
