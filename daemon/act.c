@@ -51,7 +51,7 @@ static void act_spawn(struct master *master, const struct action *action)
 static void act_retire(struct master *master, const struct action *action)
 {
     struct worker *worker = &master->workers[action->slot];
-    if (start_is_given_up(master, action->slot))
+    if (start_is_given_up(master, action->slot, action->reason))
         return;
     log_info("worker %u pid %ld retires: %s", action->slot, (long)worker->pid, reason_text(action->reason));
     worker->drain = (struct drain){0};
@@ -81,7 +81,7 @@ static void signal_worker(struct worker *worker, int signal_number)
 static void act_abort(struct master *master, const struct action *action)
 {
     struct worker *worker = &master->workers[action->slot];
-    if (start_is_given_up(master, action->slot))
+    if (start_is_given_up(master, action->slot, action->reason))
         return;
     log_warning("worker %u pid %ld is aborted: %s", action->slot, (long)worker->pid,
                 reason_text(action->reason));
@@ -95,7 +95,7 @@ static void act_abort(struct master *master, const struct action *action)
 static void act_kill(struct master *master, const struct action *action)
 {
     struct worker *worker = &master->workers[action->slot];
-    if (start_is_given_up(master, action->slot))
+    if (start_is_given_up(master, action->slot, action->reason))
         return;
     log_warning("worker %u pid %ld is killed: %s", action->slot, (long)worker->pid,
                 reason_text(action->reason));

@@ -215,11 +215,16 @@ void start_missed(struct master *master, uint64_t generation)
         master_event(master, EVENT_SPAWN_FAILED, slot, 0);
 }
 
-bool start_is_given_up(struct master *master, uint32_t slot)
+bool start_is_given_up(struct master *master, uint32_t slot, enum reason reason)
 {
     struct worker *worker = &master->workers[slot];
-    if (worker->awaits)
+    if (worker->awaits) {
+        worker->awaits = false;
+        log_info("worker %u is given up, whose template has not loaded the application yet: %s", slot,
+                 reason_text(reason));
+        if (reason == REASON_START_TIMEOUT)
+            template_kill(master, master->policy.slots[slot].generation, reason_text(reason));
         master_event(master, EVENT_EXITED, slot, EXIT_CAUSE_CLEAN);
-    worker->awaits = false;
+    }
     return worker->pid == 0;
 }

@@ -21,9 +21,10 @@ void start_worker(struct master *master, uint32_t slot, enum reason reason);
 void start_awaited(struct master *master, uint64_t generation);
 void start_missed(struct master *master, uint64_t generation);
 
-/* A slot is to end. True when it has no process: it still waits, which is over then, or its start has failed
- * in this very step, and the policy will hear of it next. */
-bool start_is_given_up(struct master *master, uint32_t slot);
+/* A slot is to end, for that reason. True when it has no process: it still waits, which is over then (and its
+ * template, if that has taken too long), or its start has failed in this very step, and the policy will hear
+ * of it next. */
+bool start_is_given_up(struct master *master, uint32_t slot, enum reason reason);
 
 /* For what else is started as workers are: fills in what the control file says of the process, and opens its
  * output (as output_open; with worker_output "inherit" there is neither object nor descriptor, which is -1

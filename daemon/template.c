@@ -160,6 +160,16 @@ int template_ready(struct master *master, uint64_t generation, const char **ret_
     return result;
 }
 
+void template_kill(struct master *master, uint64_t generation, const char *why)
+{
+    const struct template *template = *place_of(master, generation);
+    if (!template)
+        return;
+    log_warning("template pid %ld is killed: %s", (long)template->pid, why);
+    recent_add("template pid %ld is killed: %s", (long)template->pid, why);
+    (void)kill(template->pid, SIGKILL);
+}
+
 bool template_ended(struct master *master, const siginfo_t *death)
 {
     for (size_t i = 0; i < master->versions.count; i++) {
@@ -280,6 +290,6 @@ int template_fork(struct master *master, uint64_t generation, const struct spawn
     *ret_step = "the template's fork";
     result = receive_answer(template->fd, ret_pid);
     if (result == -ETIMEDOUT) /* its answer would be taken for another's */
-        (void)kill(template->pid, SIGKILL);
+        template_kill(master, generation, "it does not fork");
     return result;
 }

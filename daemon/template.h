@@ -27,6 +27,9 @@ __attribute__((warn_unused_result)) int template_fork(struct master *master, uin
                                                       const struct spawn_options *options, pid_t *ret_pid,
                                                       const char **ret_step);
 
+/* Ends the one of `generation`, if it is there: for the log and who waits at `start`, because of that. */
+void template_kill(struct master *master, uint64_t generation, const char *why);
+
 /* False: whoever has died was no template. */
 bool template_ended(struct master *master, const siginfo_t *death);
 

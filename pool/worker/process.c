@@ -266,6 +266,7 @@ void process_attach(int page, int pool)
         return;
     }
     process.pid = (pid_t)syscall(SYS_getpid);
+    process_thread = 0;
     acceptor_forget(process.pid);
     connection_forget(process.pid);
     drain_attach();

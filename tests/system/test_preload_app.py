@@ -142,6 +142,13 @@ def test_load_fails(make_pool):
     pool.stop()
 
 
+def test_load_takes_too_long(make_pool):
+    """As with a command that does not come up: it is killed, and who waits is told."""
+    pool = preloaded(make_pool, workers=2, failures=1, start_timeout="300ms", env={"LOAD_MS": "60000"})
+    failed = pool.detach()
+    assert failed.returncode == 70 and "is killed: start_timeout passed" in failed.stderr, failed
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
 def test_stop_while_it_loads(number, make_pool):
     pool = preloaded(make_pool, workers=2, env={"LOAD_MS": "60000"})
