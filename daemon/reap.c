@@ -2,12 +2,12 @@
 #include "daemon/reap.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/kernel/proc.h"
 #include "daemon/master.h"
 #include "daemon/observe.h"
 #include "daemon/recent.h"
 #include "daemon/retirements.h"
-
-#include "daemon/kernel/proc.h"
+#include "pool/host.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -15,10 +15,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Of the application host; the numbers are gunicorn's. */
-#define HOST_EXIT_BOOT 3
-#define HOST_EXIT_LOAD 4
 
 /* Strays may have children, which come to us when they are killed. */
 #define STRAY_ROUNDS  10

@@ -8,7 +8,7 @@
 #include "daemon/reap.h"
 #include "daemon/recent.h"
 #include "daemon/start.h"
-#include "pool/fork_order.h"
+#include "pool/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 struct template
 {
     pid_t pid; /* 0: it has ended, or never began */
-    int fd;    /* the conversation; see fork_order.h */
+    int fd;    /* the conversation; see pool/host.h */
     bool ready;
     uint64_t generation;
     struct output *output; /* owned; NULL: ours */

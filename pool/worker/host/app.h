@@ -4,11 +4,6 @@
 
 #include "pool/worker/host/fcgipool.h"
 
-/* How a worker exits that cannot serve (the numbers are gunicorn's): its `start` has failed; it is no
- * application that can be loaded. */
-#define APP_EXIT_BOOT 3
-#define APP_EXIT_LOAD 4
-
 /* Loads the shared object at `path`. NULL: it cannot be, and why was printed. */
 const struct fcgipool_app *app_load(const char *path);
 

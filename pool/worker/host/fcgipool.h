@@ -161,7 +161,9 @@ void fcgipool_on_body(struct fcgipool_request *request, fcgipool_callback *callb
 
 /* Called when the web server gives the request up, or it is older than the pool's `timeout`. What is written
  * from then on goes nowhere, and fcgipool_finish is due all the same. In the classes "sync" and "threads"
- * it is not called: there what fcgipool_write returns tells. NULL: nobody is to be told. */
+ * it is not called: there what fcgipool_write returns tells. It may come late where more of the body is on
+ * its way than the application has read (`streams`), for then the connection is not read either. NULL: nobody
+ * is to be told. */
 void fcgipool_on_abort(struct fcgipool_request *request, fcgipool_callback *callback, void *data);
 bool fcgipool_is_aborted(const struct fcgipool_request *request);
 

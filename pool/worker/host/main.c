@@ -3,6 +3,7 @@
  * application (fcgipool.h) and serves it in the class that the control file names. To the pool it is a worker
  * like any other, and the library that sees into workers sees into it.
  */
+#include "pool/host.h"
 #include "pool/worker/host/app.h"
 #include "pool/worker/host/async.h"
 #include "pool/worker/host/blocking.h"
@@ -19,14 +20,14 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     const struct fcgipool_app *app = app_load(options.app);
     if (!app)
-        return APP_EXIT_LOAD;
+        return HOST_EXIT_LOAD;
     signal(SIGPIPE, SIG_IGN); /* a write tells */
     if (!app_prepare(app))
-        return APP_EXIT_LOAD;
+        return HOST_EXIT_LOAD;
     if (options.template_socket >= 0)
         template_serve(options.template_socket);
     if (!app_start(app))
-        return APP_EXIT_BOOT;
+        return HOST_EXIT_BOOT;
     bool served = true;
     if (options.worker_class == OPTIONS_ASYNC)
         served = async_run(app, &options);
@@ -34,5 +35,5 @@ int main(int argc, char **argv)
         blocking_run(app, &options);
     signal(SIGTERM, SIG_IGN); /* it ends by itself by now */
     app_stop(app);
-    return served ? 0 : APP_EXIT_BOOT;
+    return served ? 0 : HOST_EXIT_BOOT;
 }

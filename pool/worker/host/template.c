@@ -1,7 +1,7 @@
 /* Workers out of one mould; see template.h. */
 #include "pool/worker/host/template.h"
 
-#include "pool/fork_order.h"
+#include "pool/host.h"
 #include "pool/worker/hosted.h"
 
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /*
  * The host as a template (preload_app): it has loaded the application, and instead of serving it forks
- * workers off itself as the master orders (pool/fork_order.h), each with the application in memory already.
+ * workers off itself as the master orders (pool/host.h), each with the application in memory already.
  * Each is forked twice, so that it is not a child of the template's, but of the nearest subreaper: the
  * master.
  */

@@ -1,16 +1,21 @@
 /*
- * What the master and a template (an application host that forks workers off itself) say to each other, over
- * a socket of sequenced packets. Layout only; both sides are built from this file.
+ * What the master and the application host (pool/worker/host) agree on; both are built from this file.
  *
+ * A template is a host that forks workers off itself. The two converse over a socket of sequenced packets.
  * The template sends a struct fork_answer when it has loaded the application: pid 0. From then on each packet
  * of the master is a struct fork_order, its descriptors (SCM_RIGHTS: the listener, then those that the order
  * has) and the worker's environment; each is answered with the pid of the worker, or an error. When the
  * master closes the socket the template ends.
  */
-#ifndef FCGIPOOL_POOL_FORK_ORDER_H
-#define FCGIPOOL_POOL_FORK_ORDER_H
+#ifndef FCGIPOOL_POOL_HOST_H
+#define FCGIPOOL_POOL_HOST_H
 
 #include <stdint.h>
+
+/* How a host exits that cannot serve (the numbers are gunicorn's): the application's `start` has failed; it
+ * cannot be loaded. */
+#define HOST_EXIT_BOOT 3
+#define HOST_EXIT_LOAD 4
 
 /* The listener, the output, its page and the pool's. */
 #define FORK_ORDER_FDS 4
