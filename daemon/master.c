@@ -282,12 +282,12 @@ static void fini(struct master *master)
     for (uint32_t i = 0; i < master->policy.slot_count; i++)
         fini_worker(master, &master->workers[i]);
     pages_close(&master->pages);
+    versions_fini(&master->versions); /* templates have output, too */
     logs_close(master);
     free(master->workers);
     free(master->policy.slots);
     free(master->actions.items);
     free(master->events.items);
-    versions_fini(&master->versions);
     upgrade_stop(master);
     ev_loop_destroy(master->loop);
 }

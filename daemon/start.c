@@ -1,6 +1,7 @@
 /* Starting workers; see start.h. */
 #include "daemon/start.h"
 
+#include "daemon/base/fd.h"
 #include "daemon/deal.h"
 #include "daemon/kernel/proc.h"
 #include "daemon/master.h"
@@ -11,8 +12,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- what the process is given ---- */
 
@@ -71,42 +72,42 @@ static bool has_template(const struct conf *conf)
     return conf_text(conf, SETTING_ID_APP) != NULL && conf_settings(conf)->preload_app;
 }
 
-static int make_process(struct master *master, uint64_t generation, const struct spawn_options *options,
-                        pid_t *ret_pid, const char **ret_step)
+/* The process is there. */
+static void started(struct master *master, uint32_t slot, pid_t pid)
 {
-    const struct conf *conf = versions_of(&master->versions, generation)->conf;
-    return has_template(conf) ? template_fork(master, generation, options, ret_pid, ret_step)
-                              : spawn_process(options, ret_pid, ret_step);
-}
-
-/* Its process is there. */
-static void started(struct master *master, struct worker *worker, const struct conf *conf)
-{
+    struct worker *worker = &master->workers[slot];
+    const struct slot *who = &master->policy.slots[slot];
+    const struct conf *conf = versions_of(&master->versions, who->generation)->conf;
+    worker->pid = pid;
+    worker->listener = &listeners_at(&master->listeners, who->place)->listener;
     worker->is_host = conf_text(conf, SETTING_ID_APP) != NULL;
     worker->must_tell = strcmp(conf_text(conf, SETTING_ID_OBSERVE), "preload") == 0;
     if (worker->output)
-        output_start(worker->output, master->loop, worker->pid);
+        output_start(worker->output, master->loop, pid);
     struct state_record record = {
-        .pid = worker->pid, .inode = worker->listener->inode, .cookie = worker->listener->cookie};
-    int result = proc_start(worker->pid, &record.start);
+        .pid = pid, .inode = worker->listener->inode, .cookie = worker->listener->cookie};
+    int result = proc_start(pid, &record.start);
     master_note(master, result ? result : state_add(&master->state, &record));
+    log_info("worker %u pid %ld started: %s", slot, (long)pid, reason_text(worker->reason));
+    hooks_worker(master, SETTING_ID_HOOK_WORKER_SPAWNED, slot, reason_text(worker->reason));
+    observe_starts(master);
 }
 
-/* Starts the process of `worker`. Returns 0, or -errno with the step that failed. */
-static int start_process(struct master *master, struct worker *worker, uint32_t slot, const char **ret_step)
+/* Makes the process of `worker`, or orders it. Returns 0, or -errno with the step that failed. */
+static int make_process(struct master *master, uint32_t slot, const char **ret_step)
 {
+    struct worker *worker = &master->workers[slot];
     const struct slot *who = &master->policy.slots[slot];
     const struct conf *conf = versions_of(&master->versions, who->generation)->conf;
     const struct listener *listener = &listeners_at(&master->listeners, who->place)->listener;
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {0};
     struct deal deal __attribute__((cleanup(deal_fini)));
+    __attribute__((cleanup(fd_close))) int output_fd = -1;
     char program[PATH_MAX];
-    struct output *output;
-    int output_fd;
-    pid_t pid;
+    pid_t pid = 0;
     deal_init(&deal, conf, slot, who->number);
     *ret_step = "finding the program";
-    int result = conf_program(conf, program, sizeof program);
+    int result = has_template(conf) ? 0 : conf_program(conf, program, sizeof program);
     if (result)
         return result;
     *ret_step = "page";
@@ -114,7 +115,7 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
     if (result)
         return result;
     *ret_step = "pipe";
-    result = start_output(master, conf, slot, &output, &output_fd);
+    result = start_output(master, conf, slot, &worker->output, &output_fd);
     if (result)
         return result;
     struct spawn_options options = {
@@ -125,33 +126,38 @@ static int start_process(struct master *master, struct worker *worker, uint32_t 
         .same_session = start.page != NULL, /* the others are stopped to be retired */
         .stdin_fd = listener->fd,
         .output_fd = output_fd,
-        .inherit_output = output == NULL,
+        .inherit_output = output_fd < 0,
         .kept_fds = start.fds,
         .kept_count = start.page ? 2 : 0,
         .preload = start.page ? master->pages.library : NULL,
         .plain_envp = deal.envp,
     };
     start_describe(master, conf, &options);
-    result = make_process(master, who->generation, &options, &pid, ret_step);
-    if (output_fd >= 0)
-        close(output_fd);
-    if (result) {
-        output_stop(output, master->loop);
+    *ret_step = "order to the template";
+    result = has_template(conf) ? template_order(master, who->generation, who->incarnation, &options)
+                                : spawn_process(&options, &pid, ret_step);
+    if (result)
         return result;
-    }
-    worker->pid = pid;
-    worker->output = output;
     worker->page = start.page;
-    worker->listener = listener;
     start.page = NULL;
-    started(master, worker, conf);
+    if (pid)
+        started(master, slot, pid);
     return 0;
 }
 
 /* ---- the worker ---- */
 
+/* What was there for a process that is not to come. */
+static void drop(struct master *master, struct worker *worker)
+{
+    output_stop(worker->output, master->loop);
+    pages_drop(&master->pages, worker->page);
+    *worker = (struct worker){.reason = worker->reason};
+}
+
 static void fail(struct master *master, uint32_t slot, const char *step, int result)
 {
+    drop(master, &master->workers[slot]);
     log_limited(&master->limit_starts, LOG_LEVEL_ERROR, "worker %u could not be started: %s: %s", slot, step,
                 strerror(-result));
     recent_add("worker %u could not be started: %s: %s", slot, step, strerror(-result));
@@ -161,66 +167,105 @@ static void fail(struct master *master, uint32_t slot, const char *step, int res
 static void start_now(struct master *master, uint32_t slot)
 {
     const char *step;
-    struct worker *worker = &master->workers[slot];
-    const char *why = reason_text(worker->reason);
-    int result = start_process(master, worker, slot, &step);
-    if (result) {
+    int result = make_process(master, slot, &step);
+    if (result)
         fail(master, slot, step, result);
-        return;
-    }
-    log_info("worker %u pid %ld started: %s", slot, (long)worker->pid, why);
-    hooks_worker(master, SETTING_ID_HOOK_WORKER_SPAWNED, slot, why);
-    observe_starts(master);
 }
 
-void start_worker(struct master *master, uint32_t slot, enum reason reason)
+/* Or lets it wait. */
+static void start_off_template(struct master *master, uint32_t slot)
 {
     struct worker *worker = &master->workers[slot];
-    uint64_t generation = master->policy.slots[slot].generation;
     const char *step;
-    ASSERT(!worker->pid);
-    int ready = 1;
-    if (has_template(versions_of(&master->versions, generation)->conf))
-        ready = template_ready(master, generation, &step);
-    worker->reason = reason;
-    worker->awaits = ready == 0;
+    int ready = template_ready(master, master->policy.slots[slot].generation, &step);
+    worker->awaits = ready > 0 ? AWAITS_FORK : AWAITS_TEMPLATE;
     if (ready > 0)
         start_now(master, slot);
     else if (ready < 0)
         fail(master, slot, step, ready);
 }
 
-/* The next slot that waits for the template, from `*slot` on; it does not any more. */
-static bool take_awaiting(struct master *master, uint64_t generation, uint32_t *slot)
+void start_worker(struct master *master, uint32_t slot, enum reason reason)
 {
-    for (; *slot < master->policy.slot_count; ++*slot) {
-        struct worker *worker = &master->workers[*slot];
-        if (worker->awaits && master->policy.slots[*slot].generation == generation) {
-            worker->awaits = false;
-            return true;
-        }
-    }
-    return false;
+    uint64_t generation = master->policy.slots[slot].generation;
+    ASSERT(!master->workers[slot].pid);
+    master->workers[slot].reason = reason;
+    if (has_template(versions_of(&master->versions, generation)->conf))
+        start_off_template(master, slot);
+    else
+        start_now(master, slot);
 }
 
-void start_awaited(struct master *master, uint64_t generation)
+/* ---- those who wait for a template ---- */
+
+/* The first slot from `slot` on that waits for the template of `generation`, or slot_count. */
+static uint32_t next_waiting(const struct master *master, uint64_t generation, uint32_t slot)
 {
-    for (uint32_t slot = 0; take_awaiting(master, generation, &slot); slot++)
-        start_now(master, slot);
+    while (slot < master->policy.slot_count && (master->workers[slot].awaits == AWAITS_NOTHING ||
+                                                master->policy.slots[slot].generation != generation))
+        slot++;
+    return slot;
+}
+
+void start_on(struct master *master, uint64_t generation)
+{
+    uint32_t slot = next_waiting(master, generation, 0);
+    while (slot < master->policy.slot_count && master->workers[slot].awaits != AWAITS_TEMPLATE)
+        slot = next_waiting(master, generation, slot + 1);
+    if (slot < master->policy.slot_count)
+        start_off_template(master, slot);
+}
+
+void start_again(struct master *master, uint64_t generation)
+{
+    for (uint32_t slot = 0; (slot = next_waiting(master, generation, slot)) < master->policy.slot_count;
+         slot++) {
+        drop(master, &master->workers[slot]);
+        start_off_template(master, slot);
+    }
 }
 
 void start_missed(struct master *master, uint64_t generation)
 {
-    for (uint32_t slot = 0; take_awaiting(master, generation, &slot); slot++)
+    for (uint32_t slot = 0; (slot = next_waiting(master, generation, slot)) < master->policy.slot_count;
+         slot++) {
+        drop(master, &master->workers[slot]);
         master_event(master, EVENT_SPAWN_FAILED, slot, 0);
+    }
+}
+
+static bool is_worker(const struct master *master, pid_t pid)
+{
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        if (master->workers[i].pid == pid)
+            return true;
+    return false;
+}
+
+void start_forked(struct master *master, const struct fork_answer *answer)
+{
+    uint32_t slot = 0;
+    while (slot < master->policy.slot_count && (master->workers[slot].awaits != AWAITS_FORK ||
+                                                master->policy.slots[slot].incarnation != answer->serial))
+        slot++;
+    if (slot == master->policy.slot_count) { /* it was given up meanwhile */
+        if (!answer->error)
+            (void)kill(-answer->pid, SIGKILL);
+        return;
+    }
+    master->workers[slot].awaits = AWAITS_NOTHING;
+    if (answer->error || is_worker(master, answer->pid))
+        fail(master, slot, "the template's fork", answer->error ? -answer->error : -EEXIST);
+    else
+        started(master, slot, answer->pid);
 }
 
 bool start_is_given_up(struct master *master, uint32_t slot, enum reason reason)
 {
     struct worker *worker = &master->workers[slot];
-    if (worker->awaits) {
-        worker->awaits = false;
-        log_info("worker %u is given up, whose template has not loaded the application yet: %s", slot,
+    if (worker->awaits != AWAITS_NOTHING) {
+        drop(master, worker);
+        log_info("worker %u is given up, which its template has not forked yet: %s", slot,
                  reason_text(reason));
         if (reason == REASON_START_TIMEOUT)
             template_kill(master, master->policy.slots[slot].generation, reason_text(reason));

@@ -8,6 +8,7 @@
 #include "daemon/conf/conf.h"
 #include "daemon/kernel/spawn.h"
 #include "daemon/output.h"
+#include "pool/host.h"
 #include "pool/reason.h"
 
 #include <stdint.h>
@@ -17,8 +18,14 @@ struct master;
 /* Starts the worker of a slot, or lets it wait for its template; a failure becomes an event. */
 void start_worker(struct master *master, uint32_t slot, enum reason reason);
 
-/* The template of `generation` can fork those who have waited for it; or it never will. */
-void start_awaited(struct master *master, uint64_t generation);
+/* The template of `generation` can take an order: the next one that waits is ordered. */
+void start_on(struct master *master, uint64_t generation);
+
+/* A template has answered an order. */
+void start_forked(struct master *master, const struct fork_answer *answer);
+
+/* The template of `generation` has died: those who wait wait for another, or are missed. */
+void start_again(struct master *master, uint64_t generation);
 void start_missed(struct master *master, uint64_t generation);
 
 /* A slot is to end, for that reason. True when it has no process: it still waits, which is over then (and its

@@ -116,15 +116,16 @@ static json_t *worker_json(const struct master *master, const struct proc_table 
                            int64_t now_ms)
 {
     const struct slot *slot = &master->policy.slots[index];
-    json_t *json = json_pack("{s:i,s:I,s:I,s:i,s:s,s:I}",                  //
+    pid_t pid = master->workers[index].pid;
+    json_t *json = json_pack("{s:i,s:I,s:I,s:o,s:s,s:I}",                  //
                              "slot", (int)index,                           //
                              "incarnation", (json_int_t)slot->incarnation, //
                              "generation", (json_int_t)slot->generation,   //
-                             "pid", (int)master->workers[index].pid,       //
+                             "pid", pid ? json_integer(pid) : json_null(), //
                              "state", slot_state_name(slot->state),        //
                              "age_ms", (json_int_t)(now_ms - slot->spawned_ms));
     add_sight(json, master, index, now_ms);
-    json_object_set_new(json, "memory", memory_json(processes, master->workers[index].pid));
+    json_object_set_new(json, "memory", memory_json(processes, pid));
     return json;
 }
 

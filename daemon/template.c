@@ -13,39 +13,64 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A thousand times what two forks take. */
-#define ANSWER_LIMIT_MS 2000
-
 struct template
 {
     pid_t pid; /* 0: it has ended, or never began */
     int fd;    /* the conversation; see pool/host.h */
-    bool ready;
+    bool loaded;
+    bool ordered; /* its answer is due */
+    bool deaf;    /* it has closed the conversation, and will end */
+    bool killed;
+    bool useful; /* has forked a worker */
     uint64_t generation;
     struct output *output; /* owned; NULL: ours */
     struct master *master;
-    ev_io watcher; /* until it is ready */
+    ev_io watcher;
 };
 
-static struct template **place_of(const struct master *master, uint64_t generation)
+static struct template *find(const struct master *master, uint64_t generation)
 {
-    return &versions_of(&master->versions, generation)->template;
+    for (size_t i = 0; i < master->versions.count; i++)
+        if (master->versions.items[i].generation == generation)
+            return master->versions.items[i].template;
+    return NULL;
+}
+
+/* Whose pid it tells may be anybody. */
+static bool is_our_child(pid_t pid)
+{
+    siginfo_t info;
+    return pid > 1 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* Returns whether there was an answer; what is no worker of ours in it is an error then. */
+static bool next_answer(const struct template *template, struct fork_answer *ret_answer)
+{
+    if (recv(template->fd, ret_answer, sizeof *ret_answer, MSG_DONTWAIT) != (ssize_t)sizeof *ret_answer)
+        return false;
+    if (template->loaded && !ret_answer->error &&
+        (ret_answer->pid == template->pid || !is_our_child(ret_answer->pid)))
+        ret_answer->error = ESRCH;
+    return true;
 }
 
 void template_free(struct template *template)
 {
+    struct fork_answer answer;
     if (!template)
         return;
     ev_io_stop(template->master->loop, &template->watcher);
     if (template->pid)
-        (void)kill(template->pid, SIGKILL);
+        (void)kill(-template->pid, SIGKILL);
+    while (template->loaded && template->fd >= 0 && next_answer(template, &answer))
+        if (!answer.error)
+            (void)kill(-answer.pid, SIGKILL);
     output_stop(template->output, template->master->loop);
     fd_close(&template->fd);
     free(template);
@@ -53,17 +78,41 @@ void template_free(struct template *template)
 
 /* ---- its start ---- */
 
+/* Returns false when it is of another version than ours. */
+static bool has_loaded(struct template *template, const struct fork_answer *answer)
+{
+    if (answer->error || answer->pid != FORK_VERSION)
+        return false;
+    template->loaded = true;
+    output_read(template->output);
+    log_info("template pid %ld has loaded the application", (long)template->pid);
+    return true;
+}
+
+/* After the last lines `template` may be no more. */
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct template *template = watcher->data;
+    struct master *master = template->master;
+    uint64_t generation = template->generation;
     struct fork_answer answer;
     (void)events;
-    ev_io_stop(loop, watcher);
-    if (recv(template->fd, &answer, sizeof answer, MSG_DONTWAIT) != (ssize_t)sizeof answer)
-        return; /* its death will be heard of */
-    template->ready = true;
-    log_info("template pid %ld has loaded the application", (long)template->pid);
-    start_awaited(template->master, template->generation);
+    if (!next_answer(template, &answer)) {
+        ev_io_stop(loop, watcher);
+        template->deaf = true;
+        return;
+    }
+    if (!template->loaded) {
+        if (has_loaded(template, &answer))
+            start_on(master, generation);
+        else
+            template_kill(master, generation, "it is of another version than the master");
+        return;
+    }
+    template->ordered = false;
+    template->useful = template->useful || !answer.error;
+    start_forked(master, &answer);
+    start_on(master, generation);
 }
 
 /* The host's command line with the template's end of the conversation. */
@@ -86,9 +135,12 @@ static int spawn(struct template *template, const struct deal *deal, int their_f
     const struct conf *conf = versions_of(&master->versions, template->generation)->conf;
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {.fds = {-1, -1}};
     char program[PATH_MAX], *option, **argv;
+    *ret_step = "/dev/null";
     __attribute__((cleanup(fd_close))) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing < 0)
+        return -errno;
     *ret_step = "finding the program";
-    int result = nothing < 0 ? -errno : conf_program(conf, program, sizeof program);
+    int result = conf_program(conf, program, sizeof program);
     if (result)
         return result;
     bool seen = master->pages.pool && strcmp(conf_text(conf, SETTING_ID_OBSERVE), "kernel") != 0;
@@ -146,51 +198,68 @@ static int begin(struct template *template, const char **ret_step)
 
 int template_ready(struct master *master, uint64_t generation, const char **ret_step)
 {
-    struct template **place = place_of(master, generation);
-    if (*place)
-        return (*place)->ready;
-    struct template *template = memory_must(calloc(1, sizeof *template));
+    struct template *template = find(master, generation);
+    if (template)
+        return template->loaded && !template->ordered && !template->deaf && !template->killed;
+    template = memory_must(calloc(1, sizeof *template));
     *template = (struct template){.fd = -1, .generation = generation, .master = master};
     ev_init(&template->watcher, on_readable);
     int result = begin(template, ret_step);
     if (result)
         template_free(template);
     else
-        *place = template;
+        versions_of(&master->versions, generation)->template = template;
     return result;
 }
 
+/* ---- its end ---- */
+
 void template_kill(struct master *master, uint64_t generation, const char *why)
 {
-    const struct template *template = *place_of(master, generation);
-    if (!template)
+    struct template *template = find(master, generation);
+    if (!template || template->killed)
         return;
+    template->killed = true;
     log_warning("template pid %ld is killed: %s", (long)template->pid, why);
     recent_add("template pid %ld is killed: %s", (long)template->pid, why);
-    (void)kill(template->pid, SIGKILL);
+    (void)kill(-template->pid, SIGKILL);
+}
+
+static struct template *take_out(struct master *master, pid_t pid)
+{
+    for (size_t i = 0; i < master->versions.count; i++) {
+        struct template *template = master->versions.items[i].template;
+        if (template && template->pid == pid) {
+            master->versions.items[i].template = NULL;
+            return template;
+        }
+    }
+    return NULL;
 }
 
 bool template_ended(struct master *master, const siginfo_t *death)
 {
-    for (size_t i = 0; i < master->versions.count; i++) {
-        struct template *template = master->versions.items[i].template;
-        char how[80];
-        if (!template || template->pid != death->si_pid)
-            continue;
-        output_stop(template->output, master->loop);
-        template->output = NULL;
-        reap_describe(death, true, how, sizeof how);
-        log_warning("template pid %ld %s", (long)template->pid, how);
-        recent_add("template pid %ld %s", (long)template->pid, how);
-        (void)waitpid(template->pid, NULL, WNOHANG);
-        master->versions.items[i].template = NULL;
-        template->pid = 0;
-        if (!template->ready)
-            start_missed(master, template->generation);
-        template_free(template);
-        return true;
-    }
-    return false;
+    struct template *template = take_out(master, death->si_pid);
+    struct fork_answer answer;
+    char how[80];
+    if (!template)
+        return false;
+    (void)kill(-template->pid, SIGKILL);
+    output_stop(template->output, master->loop);
+    template->output = NULL;
+    reap_describe(death, true, how, sizeof how);
+    log_warning("template pid %ld %s", (long)template->pid, how);
+    recent_add("template pid %ld %s", (long)template->pid, how);
+    (void)waitpid(template->pid, NULL, WNOHANG);
+    while (template->loaded && next_answer(template, &answer))
+        start_forked(master, &answer);
+    template->pid = 0;
+    if (template->useful && !template->killed)
+        start_again(master, template->generation);
+    else
+        start_missed(master, template->generation);
+    template_free(template);
+    return true;
 }
 
 /* ---- forking ---- */
@@ -220,9 +289,10 @@ static size_t gather_fds(const struct spawn_options *options, int ret_fds[FORK_O
     return count;
 }
 
-static struct fork_order make_order(const struct spawn_options *options)
+static struct fork_order make_order(uint64_t serial, const struct spawn_options *options)
 {
     struct fork_order order = {
+        .serial = serial,
         .flags = (options->inherit_output ? 0U : FORK_ORDER_OUTPUT) |
                  (options->kept_count ? FORK_ORDER_PAGE : 0U) |
                  (options->same_session ? FORK_ORDER_SAME_SESSION : 0U),
@@ -237,7 +307,7 @@ static struct fork_order make_order(const struct spawn_options *options)
 }
 
 /* One packet. Returns 0 or -errno. */
-static int send_order(int fd, const struct spawn_options *options)
+static int send_order(int fd, uint64_t serial, const struct spawn_options *options)
 {
     union {
         char bytes[CMSG_SPACE(FORK_ORDER_FDS * sizeof(int))];
@@ -245,7 +315,7 @@ static int send_order(int fd, const struct spawn_options *options)
     } control = {.bytes = ""};
     int fds[FORK_ORDER_FDS];
     size_t fd_count = gather_fds(options, fds), size = environment_size(options->plain_envp);
-    struct fork_order order = make_order(options);
+    struct fork_order order = make_order(serial, options);
     if (size > FORK_ORDER_BYTES)
         return -E2BIG;
     char *strings = memory_must(malloc(size + 1));
@@ -265,31 +335,12 @@ static int send_order(int fd, const struct spawn_options *options)
     return result;
 }
 
-static int receive_answer(int fd, pid_t *ret_pid)
+int template_order(struct master *master, uint64_t generation, uint64_t serial,
+                   const struct spawn_options *options)
 {
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    struct fork_answer answer;
-    if (poll(&wait, 1, ANSWER_LIMIT_MS) <= 0)
-        return -ETIMEDOUT;
-    if (recv(fd, &answer, sizeof answer, MSG_DONTWAIT) != (ssize_t)sizeof answer)
-        return -EPIPE;
-    if (answer.error || answer.pid <= 1)
-        return answer.error > 0 ? -answer.error : -EPROTO;
-    *ret_pid = answer.pid;
-    return 0;
-}
-
-int template_fork(struct master *master, uint64_t generation, const struct spawn_options *options,
-                  pid_t *ret_pid, const char **ret_step)
-{
-    struct template *template = *place_of(master, generation);
-    *ret_step = "ordering a fork";
-    int result = send_order(template->fd, options);
-    if (result)
-        return result;
-    *ret_step = "the template's fork";
-    result = receive_answer(template->fd, ret_pid);
-    if (result == -ETIMEDOUT) /* its answer would be taken for another's */
-        template_kill(master, generation, "it does not fork");
-    return result;
+    struct template *template = find(master, generation);
+    int result = send_order(template->fd, serial, options);
+    template->deaf = result == -EPIPE;
+    template->ordered = result == 0 || template->deaf;
+    return template->ordered ? 0 : result;
 }

@@ -33,10 +33,20 @@ struct version *versions_of(const struct versions *versions, uint64_t generation
     return NULL;
 }
 
+/* A start may wait for its template. */
+static bool is_starting(const struct policy *policy, uint64_t generation)
+{
+    for (uint32_t i = 0; i < policy->slot_count; i++)
+        if (policy->slots[i].state == SLOT_STARTING && policy->slots[i].generation == generation)
+            return true;
+    return false;
+}
+
 static bool is_wanted(const struct policy *policy, uint64_t generation)
 {
     return generation == policy->generation || generation == policy->candidate ||
-           generation == policy->fallback || move_starts(policy, generation);
+           generation == policy->fallback || move_starts(policy, generation) ||
+           is_starting(policy, generation);
 }
 
 static void drop(const struct version *version)

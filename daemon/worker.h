@@ -10,16 +10,23 @@
 #include "pool/page_read.h"
 #include "pool/reason.h"
 
+/* Whom its start waits for, if it is to be forked off a template. */
+enum worker_awaits {
+    AWAITS_NOTHING,
+    AWAITS_TEMPLATE, /* to have loaded the application, and be free */
+    AWAITS_FORK,     /* it was ordered: there are page and output, and no process */
+};
+
 struct worker {
     pid_t pid;             /* 0: nobody; leader of its process group; not yet reaped, unless headless */
     bool headless;         /* retired; the leader has gone, others of the group still have requests in hand */
     struct output *output; /* owned; NULL without a process, or when it has our own */
     struct page *page;     /* mapped; owned; NULL: none was given to it */
     const struct listener *listener; /* that it accepts from; as long as there is a process */
-    bool must_tell;     /* "observe": "preload": without the library it does not count as serving */
-    bool is_host;       /* it serves an application: its exit codes are ours */
-    bool overdue;       /* the policy was told that a request is older than `timeout` */
-    bool awaits;        /* its start waits for the template that it is to be forked from */
+    bool must_tell; /* "observe": "preload": without the library it does not count as serving */
+    bool is_host;   /* it serves an application: its exit codes are ours */
+    bool overdue;   /* the policy was told that a request is older than `timeout` */
+    enum worker_awaits awaits;
     enum reason reason; /* of its start */
     struct drain drain; /* these two are meaningful while the slot is RETIRING */
     struct retirement retirement;

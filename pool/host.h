@@ -2,10 +2,11 @@
  * What the master and the application host (pool/worker/host) agree on; both are built from this file.
  *
  * A template is a host that forks workers off itself. The two converse over a socket of sequenced packets.
- * The template sends a struct fork_answer when it has loaded the application: pid 0. From then on each packet
- * of the master is a struct fork_order, its descriptors (SCM_RIGHTS: the listener, then those that the order
- * has) and the worker's environment; each is answered with the pid of the worker, or an error. When the
- * master closes the socket the template ends.
+ * The template sends a struct fork_answer when it has loaded the application. From then on each packet of the
+ * master is a struct fork_order, its descriptors (SCM_RIGHTS: the listener, then those that the order has)
+ * and the worker's environment; each is answered, in turn, when the worker is a child of the master's and
+ * leads its process group. It goes on from there only if the answer could be given. When the master closes
+ * the socket the template ends.
  */
 #ifndef FCGIPOOL_POOL_HOST_H
 #define FCGIPOOL_POOL_HOST_H
@@ -17,10 +18,13 @@
 #define HOST_EXIT_BOOT 3
 #define HOST_EXIT_LOAD 4
 
+/* Of what follows; the pid of the first answer. */
+#define FORK_VERSION 1
+
 /* The listener, the output, its page and the pool's. */
 #define FORK_ORDER_FDS 4
 
-/* Of the packet; the kernel may allow less. */
+/* Of the environment; the kernel may allow less. */
 #define FORK_ORDER_BYTES (192 * 1024)
 
 enum fork_order_flag {
@@ -31,12 +35,14 @@ enum fork_order_flag {
 };
 
 struct fork_order {
+    uint64_t serial; /* of the worker; comes back in the answer */
     uint32_t flags;
     uint32_t processor;
-    /* Strings follow, "NAME=value" each, with their NULs: the whole environment. */
+    /* Strings follow, "NAME=value" each, with their NULs. */
 };
 
 struct fork_answer {
+    uint64_t serial;
     int32_t pid;
     int32_t error; /* errno; 0: none */
 };

@@ -59,6 +59,30 @@ def test_loaded_once(worker_class, observe, make_pool):
     assert "unasked" not in pool.log()
 
 
+def test_file_output(directory, make_pool):
+    """What the template has written, and the workers, ends up in the file; the pool ends as ever."""
+    output = directory / "output"
+    pool = preloaded(make_pool, workers=2, worker_output="file", worker_output_file=str(output)).up()
+    assert len(answers(pool, 2)) == 2
+    wait_until(lambda: "the table is loaded" in output.read_text(), 10, "the line")
+    pool.stop()
+
+
+def test_given_up_and_wanted_again(make_pool):
+    """While the application loads, workers are scaled away and called back."""
+    pool = preloaded(make_pool, workers=3, env={"LOAD_MS": "1500"})
+    pool.start()
+    pool.wait_log("template pid [0-9]+ started")
+    for number in [signal.SIGTTOU] * 2 + [signal.SIGTTIN] * 4:
+        floor = pool.status()["floor"]
+        pool.send_signal(number)
+        pool.wait_status(lambda status: status["floor"] == floor + (1 if number == signal.SIGTTIN else -1), what="the change")
+    pool.wait_ready(5)
+    assert len(answers(pool, 5)) == 5
+    assert pool.log().count("the table is loaded") == 1
+    pool.stop()
+
+
 def test_without_it_each_worker_loads(make_pool):
     pool = preloaded(make_pool, workers=2)
     pool.write(preload_app=False)

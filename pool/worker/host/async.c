@@ -178,6 +178,7 @@ bool async_run(const struct fcgipool_app *app, const struct options *options)
     async->protocol = options->scgi ? &async_scgi : &async_fcgi;
     async->limit = (unsigned)options->connections;
     async->loop = (struct ev_loop *)buffer_must(ev_default_loop(EVFLAG_AUTO));
+    ev_loop_fork(async->loop); /* it may be there already, from before a fork: an application has made it */
     find_library(async);
     init(async);
     int error = intake_start(&async->intake, async->loop, async->limit);

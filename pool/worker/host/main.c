@@ -18,6 +18,8 @@ int main(int argc, char **argv)
     struct options options;
     if (!options_parse(argc, argv, &options))
         return EXIT_USAGE;
+    if (options.template_socket >= 0)
+        template_init(options.template_socket);
     const struct fcgipool_app *app = app_load(options.app);
     if (!app)
         return HOST_EXIT_LOAD;

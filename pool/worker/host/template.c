@@ -2,10 +2,12 @@
 #include "pool/worker/host/template.h"
 
 #include "pool/host.h"
+#include "pool/worker/host/buffer.h"
 #include "pool/worker/hosted.h"
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,24 +22,34 @@ struct order {
     struct fork_order head;
     int fds[FORK_ORDER_FDS];
     size_t fd_count;
-    char *strings; /* in `packet` */
-    size_t length;
+    size_t length; /* of the strings */
 };
 
-static char packet[FORK_ORDER_BYTES];
+static char strings[FORK_ORDER_BYTES];
+
+/* The environment as the master gave it to the template. */
+static char **given;
+
+void template_init(int socket)
+{
+    size_t count = 0;
+    (void)fcntl(socket, F_SETFD, FD_CLOEXEC);
+    while (environ[count])
+        count++;
+    given = (char **)buffer_must(malloc((count + 1) * sizeof *given));
+    memcpy(given, environ, (count + 1) * sizeof *given);
+}
 
 /* ---- the conversation ---- */
 
-/* Gone with the master: nobody is there to be told. */
-static void answer(int socket, pid_t pid, int error)
+static bool answer(int socket, const struct fork_answer *said)
 {
-    const struct fork_answer said = {.pid = pid, .error = error};
-    if (send(socket, &said, sizeof said, MSG_NOSIGNAL) != (ssize_t)sizeof said)
-        _exit(0);
+    return send(socket, said, sizeof *said, MSG_NOSIGNAL) == (ssize_t)sizeof *said;
 }
 
 static void take_fds(struct msghdr *message, struct order *order)
 {
+    order->fd_count = 0;
     for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = CMSG_NXTHDR(message, head)) {
         if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
             continue;
@@ -53,7 +65,7 @@ static bool receive(int socket, struct order *ret_order)
         char bytes[CMSG_SPACE(FORK_ORDER_FDS * sizeof(int))];
         struct cmsghdr align;
     } control;
-    struct iovec parts[] = {{&ret_order->head, sizeof ret_order->head}, {packet, sizeof packet}};
+    struct iovec parts[] = {{&ret_order->head, sizeof ret_order->head}, {strings, sizeof strings}};
     struct msghdr message = {.msg_iov = parts,
                              .msg_iovlen = 2,
                              .msg_control = control.bytes,
@@ -64,11 +76,17 @@ static bool receive(int socket, struct order *ret_order)
     while (got < 0 && errno == EINTR);
     if (got < (ssize_t)sizeof ret_order->head)
         return false;
-    ret_order->fd_count = 0;
     take_fds(&message, ret_order);
-    ret_order->strings = packet;
     ret_order->length = (size_t)got - sizeof ret_order->head;
     return true;
+}
+
+/* Fewer come where the template may have no more. */
+static bool has_all_fds(const struct order *order)
+{
+    uint32_t flags = order->head.flags;
+    return order->fd_count ==
+           1U + (flags & FORK_ORDER_OUTPUT ? 1U : 0U) + (flags & FORK_ORDER_PAGE ? 2U : 0U);
 }
 
 static void close_fds(const struct order *order)
@@ -79,20 +97,21 @@ static void close_fds(const struct order *order)
 
 /* ---- the worker ---- */
 
-/* The strings stay where they are, in this process for good. */
+static bool was_given(const char *string)
+{
+    for (char *const *at = given; *at; at++)
+        if (strcmp(*at, string) == 0)
+            return true;
+    return false;
+}
+
+/* What differs from the template's: the rest is there, as the application has left it. The strings stay where
+ * they are, in this process for good. */
 static void take_environment(const struct order *order)
 {
-    size_t count = 0;
-    for (size_t at = 0; at < order->length; at += strlen(order->strings + at) + 1)
-        count++;
-    char **variables = malloc((count + 1) * sizeof *variables);
-    if (!variables)
-        abort();
-    count = 0;
-    for (size_t at = 0; at < order->length; at += strlen(order->strings + at) + 1)
-        variables[count++] = order->strings + at;
-    variables[count] = NULL;
-    environ = variables;
+    for (size_t at = 0; at < order->length; at += strlen(strings + at) + 1)
+        if (!was_given(strings + at))
+            (void)putenv(strings + at);
 }
 
 static void bind_to(uint32_t processor)
@@ -103,8 +122,7 @@ static void bind_to(uint32_t processor)
     (void)sched_setaffinity(0, sizeof only, &only);
 }
 
-/* The library is in the template, and inert there. Of another one, or where there is none, the worker is seen
- * from outside. */
+/* The library is in the template, and inert there. Where there is none the worker is seen from outside. */
 static void attach(int page_fd, int pool_fd)
 {
     hosted_attach *attach = (hosted_attach *)dlsym(RTLD_DEFAULT, HOSTED_ATTACH_SYMBOL);
@@ -112,20 +130,25 @@ static void attach(int page_fd, int pool_fd)
         attach(page_fd, pool_fd);
 }
 
-static void become_worker(const struct order *order)
+static void move_fd(int from, int to)
+{
+    if (from != to)
+        dup2(from, to);
+    else
+        (void)fcntl(to, F_SETFD, 0);
+}
+
+static void set_up(const struct order *order)
 {
     const int *fd = order->fds;
-    if (order->head.flags & FORK_ORDER_SAME_SESSION)
-        setpgid(0, 0);
-    else
-        setsid();
-    dup2(*fd, STDIN_FILENO);
-    close(*fd++);
+    move_fd(*fd++, STDIN_FILENO);
     if (order->head.flags & FORK_ORDER_OUTPUT) {
-        dup2(*fd, STDOUT_FILENO);
-        dup2(*fd, STDERR_FILENO);
-        close(*fd++);
+        move_fd(*fd, STDOUT_FILENO);
+        move_fd(*fd++, STDERR_FILENO);
     }
+    for (const int *moved = order->fds; moved < fd; moved++)
+        if (*moved > STDERR_FILENO)
+            close(*moved);
     if (order->head.flags & FORK_ORDER_PROCESSOR)
         bind_to(order->head.processor);
     take_environment(order);
@@ -133,33 +156,82 @@ static void become_worker(const struct order *order)
         attach(fd[0], fd[1]);
 }
 
-/* In the process between the template and the worker. True in the worker. */
-static bool fork_worker(int socket, const struct order *order)
+/* Tells the template, and waits until the master knows: who is not known to it would serve for ever. */
+static void introduce(const struct order *order, int link)
+{
+    struct fork_answer self = {.pid = getpid()};
+    char heard;
+    if ((order->head.flags & FORK_ORDER_SAME_SESSION ? setpgid(0, 0) : setsid()) < 0)
+        self = (struct fork_answer){.error = errno};
+    if (!answer(link, &self) || self.error || recv(link, &heard, 1, 0) != 1)
+        _exit(0);
+    close(link);
+}
+
+/* ---- the template ---- */
+
+/* In the process between the template and the worker. Returns in the worker. */
+static void fork_again(const struct order *order, int socket, const int link[2])
 {
     pid_t pid = fork();
-    if (pid == 0) {
-        close(socket);
-        become_worker(order);
+    if (pid < 0)
+        (void)answer(link[1], &(struct fork_answer){.error = errno});
+    if (pid != 0)
+        _exit(0);
+    close(socket);
+    close(link[0]);
+    introduce(order, link[1]);
+    set_up(order);
+}
+
+/* What the worker says of itself, once it is nobody's child here. */
+static struct fork_answer hear(pid_t between, int link)
+{
+    struct fork_answer said;
+    if (recv(link, &said, sizeof said, 0) != (ssize_t)sizeof said)
+        said = (struct fork_answer){.error = ECHILD};
+    while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return said;
+}
+
+/* Returns true in the worker. */
+static bool fork_worker(const struct order *order, int socket)
+{
+    int link[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) != 0) {
+        (void)answer(socket, &(struct fork_answer){.serial = order->head.serial, .error = errno});
+        return false;
+    }
+    pid_t between = fork();
+    if (between == 0) {
+        fork_again(order, socket, link);
         return true;
     }
-    answer(socket, pid > 0 ? pid : 0, pid > 0 ? 0 : errno);
-    _exit(0);
+    struct fork_answer said = {.error = errno};
+    close(link[1]);
+    if (between > 0)
+        said = hear(between, link[0]);
+    said.serial = order->head.serial;
+    if (answer(socket, &said) && said.pid)
+        (void)send(link[0], "", 1, MSG_NOSIGNAL);
+    close(link[0]);
+    return false;
 }
 
 void template_serve(int socket)
 {
     struct order order;
-    answer(socket, 0, 0);
-    while (receive(socket, &order)) {
-        fflush(NULL); /* or what the application has printed comes from each worker, too */
-        pid_t pid = fork();
-        if (pid == 0 && fork_worker(socket, &order))
+    /* Or what the application has printed would come from each worker, too. */
+    fflush(NULL);
+    bool heard = answer(socket, &(struct fork_answer){.pid = FORK_VERSION});
+    while (heard && receive(socket, &order)) {
+        fflush(NULL);
+        if (!has_all_fds(&order))
+            heard = answer(socket, &(struct fork_answer){.serial = order.head.serial, .error = EMFILE});
+        else if (fork_worker(&order, socket))
             return;
-        if (pid < 0)
-            answer(socket, 0, errno);
         close_fds(&order);
-        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
     }
     _exit(0);
 }
