@@ -101,7 +101,7 @@ static int64_t look_at_starts(struct master *master, const struct listener *list
         const struct slot *slot = &master->policy.slots[i];
         if (slot->state != SLOT_STARTING || master->workers[i].listener != listener)
             continue;
-        int64_t age_ms = clock_now_ms() - slot->spawned_ms;
+        int64_t age_ms = clock_now_ms() - master->workers[i].began_ms;
         if (serves(master, &look, i, age_ms))
             report_ready(master, i, age_ms);
         else if (age_ms / 4 < next_ms)

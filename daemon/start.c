@@ -1,6 +1,7 @@
 /* Starting workers; see start.h. */
 #include "daemon/start.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/fd.h"
 #include "daemon/deal.h"
 #include "daemon/kernel/proc.h"
@@ -79,6 +80,7 @@ static void started(struct master *master, uint32_t slot, pid_t pid)
     const struct slot *who = &master->policy.slots[slot];
     const struct conf *conf = versions_of(&master->versions, who->generation)->conf;
     worker->pid = pid;
+    worker->began_ms = clock_now_ms();
     worker->listener = &listeners_at(&master->listeners, who->place)->listener;
     worker->is_host = conf_text(conf, SETTING_ID_APP) != NULL;
     worker->must_tell = strcmp(conf_text(conf, SETTING_ID_OBSERVE), "preload") == 0;
@@ -207,13 +209,17 @@ static uint32_t next_waiting(const struct master *master, uint64_t generation, u
     return slot;
 }
 
+/* One order at a time; of those who cannot be ordered the policy hears. */
 void start_on(struct master *master, uint64_t generation)
 {
-    uint32_t slot = next_waiting(master, generation, 0);
-    while (slot < master->policy.slot_count && master->workers[slot].awaits != AWAITS_TEMPLATE)
-        slot = next_waiting(master, generation, slot + 1);
-    if (slot < master->policy.slot_count)
-        start_off_template(master, slot);
+    uint32_t slot = 0;
+    while ((slot = next_waiting(master, generation, slot)) < master->policy.slot_count) {
+        if (master->workers[slot].awaits == AWAITS_TEMPLATE)
+            start_off_template(master, slot);
+        if (master->workers[slot].awaits == AWAITS_FORK)
+            return;
+        slot++;
+    }
 }
 
 void start_again(struct master *master, uint64_t generation)
@@ -234,30 +240,20 @@ void start_missed(struct master *master, uint64_t generation)
     }
 }
 
-static bool is_worker(const struct master *master, pid_t pid)
-{
-    for (uint32_t i = 0; i < master->policy.slot_count; i++)
-        if (master->workers[i].pid == pid)
-            return true;
-    return false;
-}
-
-void start_forked(struct master *master, const struct fork_answer *answer)
+bool start_forked(struct master *master, const struct fork_answer *answer)
 {
     uint32_t slot = 0;
     while (slot < master->policy.slot_count && (master->workers[slot].awaits != AWAITS_FORK ||
                                                 master->policy.slots[slot].incarnation != answer->serial))
         slot++;
-    if (slot == master->policy.slot_count) { /* it was given up meanwhile */
-        if (!answer->error)
-            (void)kill(-answer->pid, SIGKILL);
-        return;
-    }
+    if (slot == master->policy.slot_count) /* it was given up meanwhile */
+        return false;
     master->workers[slot].awaits = AWAITS_NOTHING;
-    if (answer->error || is_worker(master, answer->pid))
-        fail(master, slot, "the template's fork", answer->error ? -answer->error : -EEXIST);
+    if (answer->error)
+        fail(master, slot, "the template's fork", -answer->error);
     else
         started(master, slot, answer->pid);
+    return !answer->error;
 }
 
 bool start_is_given_up(struct master *master, uint32_t slot, enum reason reason)

@@ -21,8 +21,10 @@ void start_worker(struct master *master, uint32_t slot, enum reason reason);
 /* The template of `generation` can take an order: the next one that waits is ordered. */
 void start_on(struct master *master, uint64_t generation);
 
-/* A template has answered an order. */
-void start_forked(struct master *master, const struct fork_answer *answer);
+/* A template has answered an order. Returns whether the worker is wanted (still), and known by its pid now.
+ */
+__attribute__((warn_unused_result)) bool start_forked(struct master *master,
+                                                      const struct fork_answer *answer);
 
 /* The template of `generation` has died: those who wait wait for another, or are missed. */
 void start_again(struct master *master, uint64_t generation);

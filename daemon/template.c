@@ -42,35 +42,30 @@ static struct template *find(const struct master *master, uint64_t generation)
     return NULL;
 }
 
-/* Whose pid it tells may be anybody. */
-static bool is_our_child(pid_t pid)
+/* A child of ours that leads its group, and is nobody whom we know otherwise. The pid comes from a process
+ * that has less rights than we, perhaps. */
+static bool may_be_worker(const struct master *master, pid_t pid)
 {
     siginfo_t info;
-    return pid > 1 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-/* Returns whether there was an answer; what is no worker of ours in it is an error then. */
-static bool next_answer(const struct template *template, struct fork_answer *ret_answer)
-{
-    if (recv(template->fd, ret_answer, sizeof *ret_answer, MSG_DONTWAIT) != (ssize_t)sizeof *ret_answer)
+    if (pid <= 1 || pid == master->upgrade.pid || getpgid(pid) != pid ||
+        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
         return false;
-    if (template->loaded && !ret_answer->error &&
-        (ret_answer->pid == template->pid || !is_our_child(ret_answer->pid)))
-        ret_answer->error = ESRCH;
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        if (master->workers[i].pid == pid)
+            return false;
+    for (size_t i = 0; i < master->versions.count; i++)
+        if (master->versions.items[i].template && master->versions.items[i].template->pid == pid)
+            return false;
     return true;
 }
 
 void template_free(struct template *template)
 {
-    struct fork_answer answer;
     if (!template)
         return;
     ev_io_stop(template->master->loop, &template->watcher);
     if (template->pid)
         (void)kill(-template->pid, SIGKILL);
-    while (template->loaded && template->fd >= 0 && next_answer(template, &answer))
-        if (!answer.error)
-            (void)kill(-answer.pid, SIGKILL);
     output_stop(template->output, template->master->loop);
     fd_close(&template->fd);
     free(template);
@@ -89,30 +84,47 @@ static bool has_loaded(struct template *template, const struct fork_answer *answ
     return true;
 }
 
-/* After the last lines `template` may be no more. */
+/* To whom it has forked: to go on, or to end. When it cannot be told the worker ends, too. */
+static void let_go(const struct template *template, bool on)
+{
+    const char verdict = on;
+    (void)!send(template->fd, &verdict, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* It has forked, or not. The policy may react so that the template goes. */
+static void hear(struct template *template, struct fork_answer *answer)
+{
+    struct master *master = template->master;
+    uint64_t generation = template->generation;
+    template->ordered = false;
+    if (!answer->error && !may_be_worker(master, answer->pid)) {
+        let_go(template, false);
+        answer->error = ESRCH;
+    } else if (!answer->error) {
+        template->useful = true;
+        let_go(template, start_forked(master, answer));
+    }
+    if (answer->error)
+        (void)!start_forked(master, answer);
+    start_on(master, generation);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct template *template = watcher->data;
-    struct master *master = template->master;
-    uint64_t generation = template->generation;
     struct fork_answer answer;
+    ssize_t got = recv(template->fd, &answer, sizeof answer, MSG_DONTWAIT);
     (void)events;
-    if (!next_answer(template, &answer)) {
+    if (got == (ssize_t)sizeof answer && template->loaded) {
+        hear(template, &answer);
+    } else if (got == (ssize_t)sizeof answer && has_loaded(template, &answer)) {
+        start_on(template->master, template->generation);
+    } else {
         ev_io_stop(loop, watcher);
         template->deaf = true;
-        return;
+        if (got > 0)
+            template_kill(template->master, template->generation, "it is of another version than the master");
     }
-    if (!template->loaded) {
-        if (has_loaded(template, &answer))
-            start_on(master, generation);
-        else
-            template_kill(master, generation, "it is of another version than the master");
-        return;
-    }
-    template->ordered = false;
-    template->useful = template->useful || !answer.error;
-    start_forked(master, &answer);
-    start_on(master, generation);
 }
 
 /* The host's command line with the template's end of the conversation. */
@@ -240,7 +252,6 @@ static struct template *take_out(struct master *master, pid_t pid)
 bool template_ended(struct master *master, const siginfo_t *death)
 {
     struct template *template = take_out(master, death->si_pid);
-    struct fork_answer answer;
     char how[80];
     if (!template)
         return false;
@@ -251,8 +262,6 @@ bool template_ended(struct master *master, const siginfo_t *death)
     log_warning("template pid %ld %s", (long)template->pid, how);
     recent_add("template pid %ld %s", (long)template->pid, how);
     (void)waitpid(template->pid, NULL, WNOHANG);
-    while (template->loaded && next_answer(template, &answer))
-        start_forked(master, &answer);
     template->pid = 0;
     if (template->useful && !template->killed)
         start_again(master, template->generation);

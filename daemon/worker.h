@@ -20,7 +20,8 @@ enum worker_awaits {
 struct worker {
     pid_t pid;             /* 0: nobody; leader of its process group; not yet reaped, unless headless */
     bool headless;         /* retired; the leader has gone, others of the group still have requests in hand */
-    struct output *output; /* owned; NULL without a process, or when it has our own */
+    int64_t began_ms;      /* when the process was there */
+    struct output *output; /* owned; NULL without a worker, or when it has our own */
     struct page *page;     /* mapped; owned; NULL: none was given to it */
     const struct listener *listener; /* that it accepts from; as long as there is a process */
     bool must_tell; /* "observe": "preload": without the library it does not count as serving */

@@ -4,9 +4,9 @@
  * A template is a host that forks workers off itself. The two converse over a socket of sequenced packets.
  * The template sends a struct fork_answer when it has loaded the application. From then on each packet of the
  * master is a struct fork_order, its descriptors (SCM_RIGHTS: the listener, then those that the order has)
- * and the worker's environment; each is answered, in turn, when the worker is a child of the master's and
- * leads its process group. It goes on from there only if the answer could be given. When the master closes
- * the socket the template ends.
+ * and the worker's environment; each is answered when the worker is a child of the master's and leads its
+ * process group. An answer without an error is answered in turn, by one byte: if that is 1 the worker goes
+ * on, else it ends. When the master closes the socket the template ends, and a worker that waits.
  */
 #ifndef FCGIPOOL_POOL_HOST_H
 #define FCGIPOOL_POOL_HOST_H

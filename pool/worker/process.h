@@ -1,7 +1,7 @@
 /*
  * This process, as the library sees it: whether it belongs to a pool, and where its pages are.
- * Everything here is inert until the constructor has found a page (process.page), which it does only where
- * descriptor 0 is the pool's listener.
+ * Everything here is inert until there is a page (process.page): the constructor has found it, or a host was
+ * forked (process_attach). Both only where descriptor 0 is the pool's listener.
  */
 #ifndef FCGIPOOL_POOL_WORKER_PROCESS_H
 #define FCGIPOOL_POOL_WORKER_PROCESS_H

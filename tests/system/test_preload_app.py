@@ -70,7 +70,7 @@ def test_file_output(directory, make_pool):
 
 def test_given_up_and_wanted_again(make_pool):
     """While the application loads, workers are scaled away and called back."""
-    pool = preloaded(make_pool, workers=3, env={"LOAD_MS": "1500"})
+    pool = preloaded(make_pool, workers=3, env={"LOAD_MS": "3000"})
     pool.start()
     pool.wait_log("template pid [0-9]+ started")
     for number in [signal.SIGTTOU] * 2 + [signal.SIGTTIN] * 4:
@@ -79,7 +79,8 @@ def test_given_up_and_wanted_again(make_pool):
         pool.wait_status(lambda status: status["floor"] == floor + (1 if number == signal.SIGTTIN else -1), what="the change")
     pool.wait_ready(5)
     assert len(answers(pool, 5)) == 5
-    assert pool.log().count("the table is loaded") == 1
+    log = pool.log()
+    assert log.count("the table is loaded") == 1 and "is given up, which its template has not forked yet" in log
     pool.stop()
 
 
@@ -129,7 +130,7 @@ def test_reload_renews_the_template(make_pool):
     assert pool.command("reload").returncode == 0
     assert {said["value"] for said in answers(pool, 2).values()} == {"new"}
     wait_until(lambda: not alive(before), 10, "the end of the former template")
-    assert len(templates(pool)) == 1
+    wait_until(lambda: len(templates(pool)) == 1, 10, "the end of the former workers")
     pool.stop()
 
 
@@ -166,6 +167,35 @@ def test_load_fails(make_pool):
     pool.stop()
 
 
+def test_start_fails(make_pool):
+    """Of what was forked: as the worker says it."""
+    pool = preloaded(make_pool, workers=2, failures=1, env={"START_FAILS": "7"})
+    failed = pool.detach()
+    assert failed.returncode == 70, failed
+    assert "exited with code 3 (the application could not start)" in failed.stderr, failed.stderr
+    assert "its start function has returned 7" in failed.stderr, failed.stderr
+
+
+def test_environment_too_large(make_pool):
+    """More than an order can carry: said at once, for each worker."""
+    pool = preloaded(make_pool, workers=3, failures=1, env={f"V{number}": "x" * 100000 for number in range(3)})
+    failed = pool.detach()
+    assert failed.returncode == 70 and "order to the template: Argument list too long" in failed.stderr, failed
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else's master")
+def test_another_user(make_pool):
+    pool = preloaded(make_pool, workers=2)
+    shared = Path(pool.directory) / "table_app.so"
+    shared.write_bytes(Path(pool.settings["app"]).read_bytes())
+    shared.chmod(0o755)
+    pool.write(app=str(shared), user="nobody", listen_mode="0666")
+    pool.up()
+    found = answers(pool, 2)
+    assert all(os.stat(f"/proc/{pid}").st_uid == 65534 for pid in [*found, *templates(pool)])
+    pool.stop()
+
+
 def test_load_takes_too_long(make_pool):
     """As with a command that does not come up: it is killed, and who waits is told."""
     pool = preloaded(make_pool, workers=2, failures=1, start_timeout="300ms", env={"LOAD_MS": "60000"})
@@ -180,7 +210,7 @@ def test_stop_while_it_loads(number, make_pool):
     pool.wait_log("template pid [0-9]+ started")
     pool.send_signal(number)
     assert pool.wait_exit(10) == 0
-    assert not pool.tree.living()
+    wait_until(lambda: not pool.tree.living(), 10, "the end of all")
 
 
 def test_master_dies(make_pool):

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +35,12 @@ static char **given;
 void template_init(int socket)
 {
     size_t count = 0;
+    pid_t master = getppid();
+    /* Or one that hangs in the application would stay when the master dies. Who is forked does not inherit
+     * it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != master)
+        _exit(0);
     (void)fcntl(socket, F_SETFD, FD_CLOEXEC);
     while (environ[count])
         count++;
@@ -156,14 +164,24 @@ static void set_up(const struct order *order)
         attach(fd[0], fd[1]);
 }
 
-/* Tells the template, and waits until the master knows: who is not known to it would serve for ever. */
+static ssize_t hear(int fd, void *ret_bytes, size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(fd, ret_bytes, size, 0);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* Tells the template, and waits until the master has said yes: who is not known to it would serve for ever.
+ */
 static void introduce(const struct order *order, int link)
 {
     struct fork_answer self = {.pid = getpid()};
     char heard;
     if ((order->head.flags & FORK_ORDER_SAME_SESSION ? setpgid(0, 0) : setsid()) < 0)
         self = (struct fork_answer){.error = errno};
-    if (!answer(link, &self) || self.error || recv(link, &heard, 1, 0) != 1)
+    if (!answer(link, &self) || self.error || hear(link, &heard, 1) != 1)
         _exit(0);
     close(link);
 }
@@ -185,10 +203,10 @@ static void fork_again(const struct order *order, int socket, const int link[2])
 }
 
 /* What the worker says of itself, once it is nobody's child here. */
-static struct fork_answer hear(pid_t between, int link)
+static struct fork_answer hear_worker(pid_t between, int link)
 {
     struct fork_answer said;
-    if (recv(link, &said, sizeof said, 0) != (ssize_t)sizeof said)
+    if (hear(link, &said, sizeof said) != (ssize_t)sizeof said)
         said = (struct fork_answer){.error = ECHILD};
     while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
         ;
@@ -211,10 +229,11 @@ static bool fork_worker(const struct order *order, int socket)
     struct fork_answer said = {.error = errno};
     close(link[1]);
     if (between > 0)
-        said = hear(between, link[0]);
+        said = hear_worker(between, link[0]);
     said.serial = order->head.serial;
-    if (answer(socket, &said) && said.pid)
-        (void)send(link[0], "", 1, MSG_NOSIGNAL);
+    char yes = 0;
+    if (answer(socket, &said) && said.pid && hear(socket, &yes, 1) == 1 && yes)
+        (void)send(link[0], &yes, 1, MSG_NOSIGNAL);
     close(link[0]);
     return false;
 }

@@ -43,7 +43,7 @@ static int load(void)
 static int start(void)
 {
     starts++;
-    return 0;
+    return (int)number("START_FAILS");
 }
 
 static void serve(struct fcgipool_request *request)
