@@ -131,7 +131,7 @@ static void bind_to(uint32_t processor)
 }
 
 /* The library is in the template, and inert there. Where there is none the worker is seen from outside. */
-static void attach(int page_fd, int pool_fd)
+static void attach_to(int page_fd, int pool_fd)
 {
     hosted_attach *attach = (hosted_attach *)dlsym(RTLD_DEFAULT, HOSTED_ATTACH_SYMBOL);
     if (attach)
@@ -161,7 +161,7 @@ static void set_up(const struct order *order)
         bind_to(order->head.processor);
     take_environment(order);
     if (order->head.flags & FORK_ORDER_PAGE)
-        attach(fd[0], fd[1]);
+        attach_to(fd[0], fd[1]);
 }
 
 static ssize_t hear(int fd, void *ret_bytes, size_t size)
