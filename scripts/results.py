@@ -196,8 +196,8 @@ def reaction(figures):
     counts.append(sum(each >= promised for each in times))
     names = [f"{bucket} to {bucket + 1}" for bucket in range(promised)] + [f"{promised} and more"]
     used = [number for number, count in enumerate(counts) if count]
-    text = (f"\nReaction: from just before a client connects, and takes the only worker, to the first accept of the "
-            f"worker that is started for that; {len(times):,} times, a C worker, min 1, max 2. Median "
+    text = (f"\nReaction: from just before a client connects, and takes the last idle worker, to the first accept of the "
+            f"worker that is started for that; {len(times):,} times, C workers, 1 to 40 of them busy. Median "
             f"{figures['median_ms']:.1f} ms, promised {promised}{missed(figures['median_ms'] <= promised)}; longest "
             f"{max(times):.1f} ms; {figures['none']} times no worker came.\n\n")
     return (text + "| ms | " + " | ".join(names[number] for number in used) + " |\n|---"

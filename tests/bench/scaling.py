@@ -208,12 +208,13 @@ def main():
     top.chmod(0o755)
     try:
         figures = {"clients": CLIENTS, "rounds": 1 if options.quick else ROUNDS, **side_by_side(top, options)}
+        options.output.write_text(json.dumps(figures, indent=2) + "\n")
         for each in (promises.reaction, promises.cpu, promises.growth, promises.shrink):
             if options.only in each.__name__:
                 figures[each.__name__] = each(top, options.quick)
+                options.output.write_text(json.dumps(figures, indent=2) + "\n")
     finally:
         shutil.rmtree(top, ignore_errors=True)
-    options.output.write_text(json.dumps(figures, indent=2) + "\n")
     curves = [row for row in figures["step"] if row["work"] == WORKS[0][0]]
     if curves:
         plot(curves, options.output.with_suffix(".svg"))
