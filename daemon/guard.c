@@ -28,7 +28,8 @@ static void weigh(struct master *master)
         return;
     for (uint32_t i = 0; i < master->policy.slot_count; i++) {
         pid_t group = master->workers[i].pid;
-        if (group <= 0 || master->policy.slots[i].state == SLOT_STARTING) /* it takes no more yet than its program file */
+        /* One that starts takes no more yet than its program file. */
+        if (group <= 0 || master->policy.slots[i].state == SLOT_STARTING)
             continue;
         /* What is shared with a template counts once. */
         int unknown = master->settings.preload_app ? memory_proportional(&processes, group, &bytes)

@@ -19,8 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct template
-{
+struct template_process {
     pid_t pid; /* 0: it has ended, or never began */
     int fd;    /* the conversation; see pool/host.h */
     bool loaded;
@@ -34,7 +33,7 @@ struct template
     ev_io watcher;
 };
 
-static struct template *find(const struct master *master, uint64_t generation)
+static struct template_process *find(const struct master *master, uint64_t generation)
 {
     for (size_t i = 0; i < master->versions.count; i++)
         if (master->versions.items[i].generation == generation)
@@ -59,7 +58,7 @@ static bool may_be_worker(const struct master *master, pid_t pid)
     return true;
 }
 
-void template_free(struct template *template)
+void template_free(struct template_process *template)
 {
     if (!template)
         return;
@@ -74,7 +73,7 @@ void template_free(struct template *template)
 /* ---- its start ---- */
 
 /* Returns false when it is of another version than ours. */
-static bool has_loaded(struct template *template, const struct fork_answer *answer)
+static bool has_loaded(struct template_process *template, const struct fork_answer *answer)
 {
     if (answer->error || answer->pid != FORK_VERSION)
         return false;
@@ -85,14 +84,14 @@ static bool has_loaded(struct template *template, const struct fork_answer *answ
 }
 
 /* To whom it has forked: to go on, or to end. When it cannot be told the worker ends, too. */
-static void let_go(const struct template *template, bool on)
+static void let_go(const struct template_process *template, bool on)
 {
     const char verdict = on;
     (void)!send(template->fd, &verdict, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* It has forked, or not. The policy may react so that the template goes. */
-static void hear(struct template *template, struct fork_answer *answer)
+static void hear(struct template_process *template, struct fork_answer *answer)
 {
     struct master *master = template->master;
     uint64_t generation = template->generation;
@@ -111,7 +110,7 @@ static void hear(struct template *template, struct fork_answer *answer)
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
-    struct template *template = watcher->data;
+    struct template_process *template = watcher->data;
     struct fork_answer answer;
     ssize_t got = recv(template->fd, &answer, sizeof answer, MSG_DONTWAIT);
     (void)events;
@@ -140,21 +139,21 @@ static char **make_argv(char *const *argv, int fd, char **ret_option)
     return own;
 }
 
-static int spawn(struct template *template, const struct deal *deal, int their_fd, int output_fd,
+static int spawn(struct template_process *template, const struct deal *deal, int their_fd, int output_fd,
                  const char **ret_step)
 {
     struct master *master = template->master;
     const struct conf *conf = versions_of(&master->versions, template->generation)->conf;
     struct pages_start start __attribute__((cleanup(pages_start_fini))) = {.fds = {-1, -1}};
     char program[PATH_MAX], *option, **argv;
-    *ret_step = "/dev/null";
-    __attribute__((cleanup(fd_close))) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing < 0)
-        return -errno;
     *ret_step = "finding the program";
     int result = conf_program(conf, program, sizeof program);
     if (result)
         return result;
+    *ret_step = "/dev/null";
+    __attribute__((cleanup(fd_close))) int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing < 0)
+        return -errno;
     bool seen = master->pages.pool && strcmp(conf_text(conf, SETTING_ID_OBSERVE), "kernel") != 0;
     if (seen)
         pages_preload(&master->pages, deal->envp, &start);
@@ -179,7 +178,7 @@ static int spawn(struct template *template, const struct deal *deal, int their_f
     return result;
 }
 
-static int begin(struct template *template, const char **ret_step)
+static int begin(struct template_process *template, const char **ret_step)
 {
     struct master *master = template->master;
     const struct conf *conf = versions_of(&master->versions, template->generation)->conf;
@@ -210,11 +209,11 @@ static int begin(struct template *template, const char **ret_step)
 
 int template_ready(struct master *master, uint64_t generation, const char **ret_step)
 {
-    struct template *template = find(master, generation);
+    struct template_process *template = find(master, generation);
     if (template)
         return template->loaded && !template->ordered && !template->deaf && !template->killed;
     template = memory_must(calloc(1, sizeof *template));
-    *template = (struct template){.fd = -1, .generation = generation, .master = master};
+    *template = (struct template_process){.fd = -1, .generation = generation, .master = master};
     ev_init(&template->watcher, on_readable);
     int result = begin(template, ret_step);
     if (result)
@@ -228,7 +227,7 @@ int template_ready(struct master *master, uint64_t generation, const char **ret_
 
 void template_kill(struct master *master, uint64_t generation, const char *why)
 {
-    struct template *template = find(master, generation);
+    struct template_process *template = find(master, generation);
     if (!template || template->killed)
         return;
     template->killed = true;
@@ -237,10 +236,10 @@ void template_kill(struct master *master, uint64_t generation, const char *why)
     (void)kill(-template->pid, SIGKILL);
 }
 
-static struct template *take_out(struct master *master, pid_t pid)
+static struct template_process *take_out(struct master *master, pid_t pid)
 {
     for (size_t i = 0; i < master->versions.count; i++) {
-        struct template *template = master->versions.items[i].template;
+        struct template_process *template = master->versions.items[i].template;
         if (template && template->pid == pid) {
             master->versions.items[i].template = NULL;
             return template;
@@ -251,7 +250,7 @@ static struct template *take_out(struct master *master, pid_t pid)
 
 bool template_ended(struct master *master, const siginfo_t *death)
 {
-    struct template *template = take_out(master, death->si_pid);
+    struct template_process *template = take_out(master, death->si_pid);
     char how[80];
     if (!template)
         return false;
@@ -347,7 +346,7 @@ static int send_order(int fd, uint64_t serial, const struct spawn_options *optio
 int template_order(struct master *master, uint64_t generation, uint64_t serial,
                    const struct spawn_options *options)
 {
-    struct template *template = find(master, generation);
+    struct template_process *template = find(master, generation);
     int result = send_order(template->fd, serial, options);
     template->deaf = result == -EPIPE;
     template->ordered = result == 0 || template->deaf;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 struct master;
-struct template;
+struct template_process;
 
 /* Whether the template of `generation` can take an order; starts it if there is none. Returns 1, 0 (start_on
  * is called when it can, start_again or start_missed when it has died), or -errno with the step that failed.
@@ -34,6 +34,6 @@ void template_kill(struct master *master, uint64_t generation, const char *why);
 bool template_ended(struct master *master, const siginfo_t *death);
 
 /* Ends the process, its group, and whom it has forked since it was last heard. Accepts NULL. */
-void template_free(struct template *template);
+void template_free(struct template_process *template);
 
 #endif

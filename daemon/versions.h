@@ -12,9 +12,9 @@
 struct version {
     uint64_t generation;
     const struct conf *conf;
-    struct conf *owned;        /* the same, or NULL: it is somebody else's */
-    struct template *template; /* owned; NULL: none, or not yet */
-    int64_t floor;             /* of workers, when another generation was begun with */
+    struct conf *owned;                /* the same, or NULL: it is somebody else's */
+    struct template_process *template; /* owned; NULL: none, or not yet */
+    int64_t floor;                     /* of workers, when another generation was begun with */
 };
 
 struct versions {
