@@ -46,11 +46,12 @@ def test_behind_nginx(worker_class, protocol, where, make_pool, make_nginx, make
     assert "unasked" not in pool.log()
 
 
+@pytest.mark.parametrize("preload_app", [False, True])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("worker_class", CLASSES)
-def test_drain(worker_class, protocol, make_pool, make_load, record_property):
+def test_drain(worker_class, protocol, preload_app, make_pool, make_load, record_property):
     """Workers are replaced all the time, under load."""
-    pool = app(make_pool, worker_class, protocol=protocol, workers=4, max_requests=50, max_requests_jitter=20,
+    pool = app(make_pool, worker_class, protocol=protocol, preload_app=preload_app, workers=4, max_requests=50, max_requests_jitter=20,
                max_lifetime="400ms", max_recycling=2).up()
     load = make_load(pool.address, scgi=protocol == "scgi", clients=8, mix=MIX)
     drains = build.count(10, 300)
