@@ -177,6 +177,7 @@ void master_settings(struct master *master, enum event_type event, uint64_t plac
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop, (void)events;
+    observe_starts_in_time(timer->data);
     master_event(timer->data, EVENT_TIME, 0, 0);
 }
 

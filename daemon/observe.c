@@ -110,15 +110,20 @@ static int64_t look_at_starts(struct master *master, const struct listener *list
     return next_ms;
 }
 
-static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
+static int64_t look_at_all_starts(struct master *master)
 {
-    struct master *master = timer->data;
     int64_t next_ms = NEVER_MS;
-    (void)events;
     for (const struct bound *bound = NULL; (bound = listeners_next(&master->listeners, bound));) {
         int64_t look_ms = look_at_starts(master, &bound->listener);
         next_ms = look_ms < next_ms ? look_ms : next_ms;
     }
+    return next_ms;
+}
+
+static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    int64_t next_ms = look_at_all_starts(timer->data);
+    (void)events;
     if (next_ms == NEVER_MS)
         return;
     next_ms = next_ms < START_LOOK_MAX_MS ? next_ms : START_LOOK_MAX_MS;
@@ -128,6 +133,12 @@ static void on_look_starts(struct ev_loop *loop, ev_timer *timer, int events)
 void observe_starts(struct master *master)
 {
     run_again(master->loop, &master->look_starts, START_LOOK_MIN_MS);
+}
+
+void observe_starts_in_time(struct master *master)
+{
+    if (policy_count(&master->policy, SLOT_STARTING) > 0)
+        (void)look_at_all_starts(master);
 }
 
 void observe_starts_now(struct master *master)

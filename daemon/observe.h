@@ -19,6 +19,10 @@ void observe_starts(struct master *master);
 /* The same, at once: one may have come to accept. */
 void observe_starts_now(struct master *master);
 
+/* The same, before a deadline is said to have passed: who has come to accept has kept it, and has a request
+ * in hand, perhaps. */
+void observe_starts_in_time(struct master *master);
+
 /* A worker has ended: what is to be said of it before its exit is reported. */
 void observe_last(struct master *master, uint32_t slot);
 

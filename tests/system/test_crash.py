@@ -189,6 +189,19 @@ def test_slow_starter_is_given_time(make_pool):
     assert pool.status()["counters"]["start_failed"] == 0
 
 
+def test_who_accepts_at_the_last_moment_keeps_its_request(make_pool, make_load):
+    """Or start_timeout passes before, and the request waits for the next one."""
+    command = f"exec {build.worker('bad')} slow-start $(shuf -i 930-995 -n 1)"
+    pool = make_pool(command=["/bin/sh", "-c", command], workers=1, observe="kernel", start_timeout=1, failures=1000,
+                     backoff={"initial": "10ms", "max": "10ms"})
+    for _ in range(build.count(5, 50)):
+        pool.start()
+        pool.wait_status(lambda status: status["workers"], what="a worker that starts")
+        load = make_load(pool.address, clients=1, requests=1, mix="GET:10?delay=200")
+        assert_all_right(load.wait(60), 1)
+        pool.stop()
+
+
 def test_children_of_a_dead_worker_are_ended(make_pool):
     pool = make_pool(command=[build.worker("bad"), "fork-children", "3"], workers=1).up()
     worker = pool.serving()[0]
