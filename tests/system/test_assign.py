@@ -35,7 +35,8 @@ def settled(pool, workers):
 
 def test_dealt_evenly_whatever_happens(make_pool, record_property):
     """After crashes, replacements and changes of number, in any order."""
-    pool = make_pool(workers=6, assign=LISTS, max_recycling=3, env={"GPU": "overridden"}, failures=1000).up()
+    pool = make_pool(workers=6, assign=LISTS, max_recycling=3, env={"GPU": "overridden"}, failures=1000,
+                     backoff={"initial": "10ms", "max": "100ms"}).up()
     assert spread(pool) == 0
     dice, workers = random.Random(7), 6
     turns = build.count(15, 300)
