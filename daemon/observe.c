@@ -3,6 +3,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kernel/look.h"
+#include "daemon/kernel/retire.h"
 #include "daemon/master.h"
 
 #include <unistd.h>
@@ -135,10 +136,35 @@ void observe_starts(struct master *master)
     run_again(master->loop, &master->look_starts, START_LOOK_MIN_MS);
 }
 
+/* One that comes to accept from now on, and is ended for it was too late, would take a connection along. */
+static void hold_late(struct master *master, uint32_t slot)
+{
+    struct worker *worker = &master->workers[slot];
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = worker->listener};
+    int64_t age_ms = clock_now_ms() - worker->began_ms;
+    worker->retirement = (struct retirement){.group = worker->pid};
+    if (retire_hold(&worker->retirement, worker->listener))
+        return;
+    worker->retirement = (struct retirement){0};
+    if (serves(master, &look, slot, age_ms))
+        report_ready(master, slot, age_ms);
+}
+
+static bool is_late(const struct master *master, uint32_t slot, int64_t now_ms)
+{
+    const struct slot *about = &master->policy.slots[slot];
+    return about->state == SLOT_STARTING && about->deadline_ms <= now_ms && master->workers[slot].pid;
+}
+
 void observe_starts_in_time(struct master *master)
 {
-    if (policy_count(&master->policy, SLOT_STARTING) > 0)
-        (void)look_at_all_starts(master);
+    int64_t now_ms = clock_now_ms();
+    if (policy_count(&master->policy, SLOT_STARTING) == 0)
+        return;
+    (void)look_at_all_starts(master);
+    for (uint32_t i = 0; i < master->policy.slot_count; i++)
+        if (is_late(master, i, now_ms) && !master->workers[i].must_tell)
+            hold_late(master, i);
 }
 
 void observe_starts_now(struct master *master)

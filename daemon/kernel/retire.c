@@ -300,6 +300,23 @@ int retire_tick(struct retirement *const *retirements, size_t count, const struc
     return watched && delay_ms > TICK_MS ? TICK_MS : delay_ms;
 }
 
+bool retire_hold(struct retirement *retirement, const struct listener *listener)
+{
+    __attribute__((cleanup(look_fini))) struct look look = {.listener = listener};
+    struct look_hold hold;
+    halt(retirement, clock_now_ms());
+    if (retirement->phase != RETIREMENT_HALT)
+        return false;
+    wait_for_leaders(&retirement, 1);
+    look_at_processes(&look);
+    bool halted = group_halted(retirement->group, &look);
+    look_at_connections(&look);
+    if (halted && look_holds(&look, retirement->group, true, &hold) == 0)
+        return true;
+    resume(retirement);
+    return false;
+}
+
 void retire_cancel(struct retirement *retirement)
 {
     if (retirement->confined)

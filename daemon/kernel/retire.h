@@ -48,6 +48,12 @@ struct retirement {
 int retire_tick(struct retirement *const *retirements, size_t count, const struct listener *listener,
                 int64_t now_ms);
 
+/* Stops a group that is to be ended by a signal, so that it takes nothing up to then. Returns whether it has
+ * stopped, within some hundred microseconds, without a connection; then retire_cancel is due after the
+ * signal. Else it runs on. */
+__attribute__((warn_unused_result)) bool retire_hold(struct retirement *retirement,
+                                                     const struct listener *listener);
+
 /* Lets a halted group run again, wherever it could before: the retirement is given up or goes on by other
  * means. */
 void retire_cancel(struct retirement *retirement);

@@ -110,6 +110,7 @@ def test_reload_renews_the_template(make_pool):
     [before] = templates(pool)
     pool.write(env={**pool.settings["env"], "VALUE": "new"})
     assert pool.command("reload").returncode == 0
+    pool.wait_status(lambda status: len(status["workers"]) == 2, what="the end of the former workers")
     assert {said["value"] for said in answers(pool, 2).values()} == {"new"}
     wait_until(lambda: not alive(before), 10, "the end of the former template")
     wait_until(lambda: len(templates(pool)) == 1, 10, "the end of the former workers")
