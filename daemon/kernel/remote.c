@@ -70,7 +70,9 @@ int remote_open(pid_t pid)
     char path[40];
     (void)snprintf(path, sizeof path, "/proc/%ld/mem", (long)pid);
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
+    if (fd < 0)
+        return errno == ENOENT ? -ESRCH : -errno;
+    return fd;
 }
 
 int remote_read(int fd, uint64_t address, void *ret_memory, size_t size)
