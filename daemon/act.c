@@ -55,6 +55,7 @@ static void act_retire(struct master *master, const struct action *action)
         return;
     log_info("worker %u pid %ld retires: %s", action->slot, (long)worker->pid, reason_text(action->reason));
     worker->drain = (struct drain){0};
+    retire_cancel(&worker->retirement); /* it may be stopped: a start that was late */
     worker->retirement = (struct retirement){.group = worker->pid};
     if (worker->page) {
         __atomic_store_n(&worker->page->orders.drain, 1, __ATOMIC_SEQ_CST);

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 
 /* ---- what the process is given ---- */

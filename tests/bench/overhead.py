@@ -41,8 +41,7 @@ def start(arm, directory, command, workers, options):
     directory.mkdir()
     if arm == "bare" or options.self:
         return Bare(directory, command, workers)
-    return Seen(directory, options.observe or "preload", command=command, workers=workers,
-                **({"observe": options.observe} if options.observe else {}))
+    return Seen(directory, options.observe or "preload", command=command, workers=workers, observe=options.observe)
 
 
 LOCATION = """\
