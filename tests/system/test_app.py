@@ -435,6 +435,7 @@ def test_reload_is_rolled_back(worker_class, kind, directory, make_pool, make_lo
     settings, words = faulty(kind, directory, pool)
     before = sorted(pool.serving())
     load = make_load(pool.address, clients=2)
+    load.wait_ok(1)
     pool.write(**settings)
     failed = pool.command("reload")
     assert failed.returncode == 70 and "the application" in failed.stderr, failed.stderr

@@ -107,7 +107,8 @@ class Load:
         return result
 
     def stop(self, timeout=90):
-        """Lets each client finish its request; returns the result."""
+        """Lets each client finish its request; returns the result. Not before it is under way, and knows the signal."""
+        wait_until(lambda: self.progress() or self.process.poll() is not None, timeout, "the begin of the load")
         self.process.send_signal(signal.SIGTERM)
         return self.wait(timeout)
 
